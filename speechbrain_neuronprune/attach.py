@@ -1,0 +1,139 @@
+"""Putting adaptive dropout into a model, and reading it back.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.layers import get_gate, set_gate
+from speechbrain_neuronprune.units import (
+    Targets,
+    UnitGroup,
+    count_parameters,
+    find_units,
+    supported_units,
+)
+
+
+def attach_adaptive_dropout(
+    model: nn.Module,
+    schedule: RetentionSchedule,
+    targets: Targets = None,
+    scale: float = 10.0,
+) -> nn.Module:
+    """Give every unit of a model a learned retention probability.
+
+    The gates stand at the five places of paper A, sec. 3. The model's own
+    parameters keep their names and values, so a checkpoint of the stock model
+    loads before or after.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Changed in place.
+    schedule : RetentionSchedule
+        c(t), shared by all gates; advance it after every optimiser step.
+    targets : str or iterable of str, optional
+        Which groups, as in ``find_units``.
+    scale : float
+        sqrt(gamma / alpha), see ``AdaptiveDropout``.
+
+    Returns
+    -------
+    nn.Module
+        The model itself, so that yaml can use ``!apply:``.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.models.transformer.Conformer import (
+    ...     ConformerEncoder,
+    ... )
+    >>> encoder = ConformerEncoder(2, 16, 32, 2, kernel_size=3)
+    >>> schedule = RetentionSchedule(steps=1000)
+    >>> encoder = attach_adaptive_dropout(encoder, schedule)
+    >>> len(adaptive_dropouts(encoder))
+    10
+    """
+    groups = find_units(model, targets)
+    if not groups:
+        raise UnitsError(
+            f"A {type(model).__name__} holds no units that can be gated; give "
+            "a model with SpeechBrain Conformer layers."
+        )
+    for group in groups.values():
+        gate = AdaptiveDropout(group.size, schedule=schedule, scale=scale)
+        set_gate(model, group, gate)
+    return model
+
+
+def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:
+    """The adaptive dropouts of a model, by the name of their group.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+
+    Returns
+    -------
+    dict of str to AdaptiveDropout
+        In forward order; empty if none is attached.
+    """
+    gates = {
+        name: get_gate(model, group)
+        for name, group in supported_units(model).items()
+    }
+    return {
+        name: gate
+        for name, gate in gates.items()
+        if isinstance(gate, AdaptiveDropout)
+    }
+
+
+def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters that belong to the gates, not to the model."""
+    for gate in adaptive_dropouts(model).values():
+        yield gate.logits
+
+
+def _gated(model: nn.Module) -> Iterator[tuple[UnitGroup, AdaptiveDropout]]:
+    groups = supported_units(model)
+    for name, gate in adaptive_dropouts(model).items():
+        yield groups[name], gate
+
+
+@torch.no_grad()
+def expected_parameters(model: nn.Module) -> float:
+    """How many parameters an average draw of the gates leaves.
+
+    Arguments
+    ---------
+    model : nn.Module
+        A gated model.
+
+    Returns
+    -------
+    float
+        All parameters less those of each unit times its probability of
+        being dropped.
+    """
+    return count_parameters(model) - sum(
+        float((1.0 - gate.retention()).sum()) * group.parameters_per_unit
+        for group, gate in _gated(model)
+    )
+
+
+@torch.no_grad()
+def kept_parameters(model: nn.Module) -> int:
+    """How many parameters the hard decision beta >= c_end leaves."""
+    return count_parameters(model) - sum(
+        int((~gate.keep()).sum()) * group.parameters_per_unit
+        for group, gate in _gated(model)
+    )

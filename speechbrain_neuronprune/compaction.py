@@ -1,0 +1,155 @@
+"""From a plan to the masked model, and to the small one that equals it.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+from typing import Any
+
+import torch
+from speechbrain.lobes.models.transformer.Conformer import (
+    ConformerEncoderLayer,
+)
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.gates.gate import FixedMask
+from speechbrain_neuronprune.layers import form_of, set_gate
+from speechbrain_neuronprune.layers.block import fold_block
+from speechbrain_neuronprune.layers.slicing import get_child, set_child
+from speechbrain_neuronprune.units import (
+    UnitGroup,
+    count_parameters,
+    supported_units,
+)
+
+
+def apply_masks(model: nn.Module, plan: Any) -> nn.Module:
+    """Make a model compute with the removed units at zero, in place.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Gated or not; the plan's groups get fixed masks, all other gates stay.
+    plan : PruningPlan
+        Which units stay.
+
+    Returns
+    -------
+    nn.Module
+        The model itself: the masked dense model.
+    """
+    plan.check(model)
+    groups = supported_units(model)
+    for name, keep in plan.keep.items():
+        set_gate(model, groups[name], FixedMask(keep))
+    return model
+
+
+def remove_gates(model: nn.Module) -> nn.Module:
+    """Take every gate out of a model, in place: all units are open.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Gated or masked.
+
+    Returns
+    -------
+    nn.Module
+        The model itself.
+    """
+    for group in supported_units(model).values():
+        set_gate(model, group, None)
+    return model
+
+
+def compact(model: nn.Module, plan: Any) -> nn.Module:
+    """Make the smaller dense model that computes what the masked one does.
+
+    In evaluation its output equals that of
+    ``apply_masks(copy.deepcopy(model), plan)`` within float32 rounding, at
+    every valid frame, with padding, any length and chunked streaming. Heads
+    without value units disappear, sub-modules without units become their
+    output bias. Parameter names are those of the stock model.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The dense model, gated or not; it is not changed.
+    plan : PruningPlan
+        Which units stay; groups it does not name stay whole.
+
+    Returns
+    -------
+    nn.Module
+        A new model without gates.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.models.transformer.Conformer import (
+    ...     ConformerEncoder,
+    ... )
+    >>> from speechbrain_neuronprune import PruningPlan, find_units
+    >>> encoder = ConformerEncoder(1, 16, 32, 2, kernel_size=3)
+    >>> plan = PruningPlan(
+    ...     {
+    ...         n: torch.arange(g.size) % 2 < 1
+    ...         for n, g in find_units(encoder).items()
+    ...     }
+    ... )
+    >>> count_parameters(encoder), count_parameters(compact(encoder, plan))
+    (5280, 2808)
+    """
+    plan.check(model)
+    small = remove_gates(copy.deepcopy(model))
+    narrow(small, plan)
+    return small
+
+
+def narrow(model: nn.Module, plan: Any) -> None:
+    """Remove the plan's units from a model without gates, in place."""
+    for path, groups in _by_layer(model).items():
+        keep = {group.site: _keep(group, plan) for group in groups}
+        if all(units.all() for units in keep.values()):
+            continue
+        layer = get_child(model, path)
+        changed = form_of(layer).narrow(layer, groups, keep)
+        if changed is not layer:
+            changed.train(layer.training)
+            set_child(model, path, changed)
+    for module in model.modules():
+        if isinstance(module, ConformerEncoderLayer):
+            fold_block(module)
+
+
+def _keep(group: UnitGroup, plan: Any) -> Tensor:
+    everything = torch.ones(group.size, dtype=torch.bool)
+    return plan.keep.get(group.name, everything)
+
+
+def _by_layer(model: nn.Module) -> dict[str, list[UnitGroup]]:
+    layers: dict[str, list[UnitGroup]] = {}
+    for group in supported_units(model).values():
+        layers.setdefault(group.layer, []).append(group)
+    return layers
+
+
+class ParameterCounter:
+    """Counts the parameters of compact models without building them.
+
+    It compacts a copy that has shapes but no data (torch's meta device), so
+    a count is exact whatever folds away, and cheap.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The dense model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.shapes = remove_gates(copy.deepcopy(model).to("meta"))
+
+    def __call__(self, plan: Any) -> int:
+        """The number of parameters that ``compact(model, plan)`` has."""
+        return count_parameters(compact(self.shapes, plan))

@@ -1,0 +1,29 @@
+"""The errors a user can cause, each with one sentence that helps.
+
+Every message names the thing, the value and the remedy. All of them derive
+from ``NeuronPruneError`` so a command line can catch them in one place and
+print the sentence instead of a traceback.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+
+class NeuronPruneError(Exception):
+    """Base of every error that a user's input can cause."""
+
+
+class DataError(NeuronPruneError):
+    """Speech or transcripts are missing, unreadable or inconsistent."""
+
+
+class UnitsError(NeuronPruneError):
+    """A pattern matches no unit group, or a layer is not supported."""
+
+
+class PlanError(NeuronPruneError):
+    """A plan is damaged, does not fit the model, or is out of reach."""
+
+
+class TrainingError(NeuronPruneError):
+    """Training cannot go on (for instance the loss is not a number)."""

@@ -1,0 +1,75 @@
+"""Writing files so that a kill leaves the old one or the new one.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Union
+
+PathLike = Union[str, os.PathLike]
+
+
+@contextlib.contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it onto ``path`` at the
+    end, or delete it if the block raises.
+
+    Arguments
+    ---------
+    path : path-like
+        Where the finished file shall be. Its folder is created.
+
+    Yields
+    ------
+    Path
+        A path in the same folder, to be written by the caller.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> with atomic_path(folder / "a.txt") as temporary:
+    ...     _ = temporary.write_text("done")
+    >>> (folder / "a.txt").read_text()
+    'done'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: PathLike, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically.
+
+    Arguments
+    ---------
+    path : path-like
+        The file to write.
+    content : Any
+        Anything ``json`` can write; NaN is refused.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "figures.json"
+    >>> write_json(path, {"wer": 4.4})
+    >>> path.read_text()
+    '{\\n  "wer": 4.4\\n}\\n'
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

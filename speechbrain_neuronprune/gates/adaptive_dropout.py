@@ -1,0 +1,142 @@
+"""Adaptive dropout: every unit learns how likely it is to be retained.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.gates.schedule import (
+    RetentionSchedule,
+    is_stock_checkpoint,
+)
+
+
+def logistic_noise(
+    *shape: int, device: Optional[torch.device] = None
+) -> Tensor:
+    """Draw eps ~ Logistic(0, 1), the difference of two Gumbel variables.
+
+    Arguments
+    ---------
+    *shape : int
+        Shape of the draw.
+    device : torch.device, optional
+        Where to draw.
+
+    Returns
+    -------
+    torch.Tensor
+        Finite float32 noise.
+    """
+    uniform = torch.rand(shape, device=device)
+    # rand may return 0, whose logit is -inf; the bound has probability 1e-7.
+    return torch.logit(uniform, eps=1e-7)
+
+
+class AdaptiveDropout(UnitGate):
+    r"""Dropout whose retention probabilities are learned, unit by unit.
+
+    In training, with logits :math:`\beta` and
+    :math:`\epsilon \sim \mathrm{Logistic}(0, 1)` (paper A, sec. 2.1 - 2.2),
+
+    .. math::
+        m = H(\beta + \epsilon), \qquad
+        \partial m / \partial \beta := \sigma'(\beta + \epsilon),
+
+    a hard Bernoulli(sigmoid(beta)) sample whose gradient is that of the
+    sigmoid with the same noise (straight-through). There is no temperature
+    and no 1/p rescaling. One draw per utterance is shared over time. In
+    evaluation a unit is present if and only if beta >= c_end (sec. 2.3).
+
+    The logits are stored as beta' with beta = scale * beta' + c(t), where
+    scale = sqrt(gamma / alpha). Ordinary coupled L2 of weight gamma on beta'
+    then is the paper's penalty alpha * (beta - c(t))^2 (eq. 5), and units
+    drift towards removal unless the loss pushes them up. Give ``logits`` to
+    an optimiser with ``weight_decay = 2 * gamma`` in Adam's (coupled) sense.
+
+    Arguments
+    ---------
+    *shape : int
+        Shape of the units, the last dimensions of the input.
+    schedule : RetentionSchedule
+        c(t); shared by all gates of a model.
+    scale : float
+        sqrt(gamma / alpha); 10 with the paper's values.
+    batch_dim : int
+        Which dimension of the input counts utterances.
+
+    Example
+    -------
+    >>> gate = AdaptiveDropout(4, schedule=RetentionSchedule(steps=10))
+    >>> gate.schedule.advance(10)
+    >>> gate.retention()
+    tensor([0.1192, 0.1192, 0.1192, 0.1192], grad_fn=<SigmoidBackward0>)
+    >>> gate(torch.ones(2, 7, 4)).shape
+    torch.Size([2, 7, 4])
+    """
+
+    def __init__(
+        self,
+        *shape: int,
+        schedule: Optional[RetentionSchedule] = None,
+        scale: float = 10.0,
+        batch_dim: int = 0,
+    ) -> None:
+        super().__init__(*shape, batch_dim=batch_dim)
+        self.schedule = RetentionSchedule() if schedule is None else schedule
+        self.scale = float(scale)
+        self.logits = nn.Parameter(torch.zeros(shape))
+
+    def beta(self) -> Tensor:
+        """The retention logits, scale * beta' + c(t), float32."""
+        return self.scale * self.logits.float() + self.schedule.centre
+
+    def retention(self) -> Tensor:
+        """The retention probabilities, sigmoid(beta)."""
+        return torch.sigmoid(self.beta())
+
+    def keep(self) -> Tensor:
+        """The units that evaluation keeps, beta >= c_end (sec. 2.3)."""
+        return self.beta().detach() >= self.schedule.c_end
+
+    def penalty(self, gamma: float = 1e-5) -> Tensor:
+        """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.
+
+        For a loss of your own; an optimiser's coupled weight decay of
+        ``2 * gamma`` on the logits does the same.
+        """
+        return gamma * self.logits.float().square().sum()
+
+    def mask(self, batch_size: int) -> Tensor:
+        """One draw per utterance in training, the hard decision otherwise."""
+        if not self.training:
+            return self.keep().float().unsqueeze(0)
+        noise = logistic_noise(
+            batch_size, *self.shape, device=self.logits.device
+        )
+        noisy = self.beta() + noise
+        soft = torch.sigmoid(noisy)
+        hard = (noisy > 0).float()
+        return hard + (soft - soft.detach())
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list,
+        *others: Any,
+    ) -> None:
+        """A stock checkpoint has no gates: keep the logits as they are."""
+        missing: list[str] = []
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing, *others
+        )
+        if not is_stock_checkpoint(state_dict):
+            missing_keys.extend(missing)

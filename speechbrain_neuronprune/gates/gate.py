@@ -1,0 +1,92 @@
+"""What every gate is: a mask over the units of a layer.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class UnitGate(nn.Module):
+    """Multiplies hidden units by a mask of zeros and ones.
+
+    Subclasses say how the mask comes about. A mask belongs to a whole
+    utterance: it has no time index, so a removed unit is absent in every
+    frame.
+
+    Arguments
+    ---------
+    *shape : int
+        Shape of the units, the last dimensions of what ``forward`` gets.
+    batch_dim : int
+        Which dimension of the input counts utterances.
+    """
+
+    is_gate = True  # its parameters are not the model's
+
+    def __init__(self, *shape: int, batch_dim: int = 0) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.batch_dim = batch_dim
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        return math.prod(self.shape)
+
+    def mask(self, batch_size: int) -> Tensor:
+        """Masks for a batch, (batch_size or 1, *shape), float32."""
+        raise NotImplementedError
+
+    def keep(self) -> Tensor:
+        """The units that evaluation keeps, bool of shape ``shape``."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x`` (..., *shape) by one mask per utterance."""
+        leading = x.ndim - len(self.shape)
+        batch_size = x.shape[self.batch_dim] if leading else 1
+        mask = self.mask(batch_size).to(x.dtype)
+        view = [1] * leading + list(self.shape)
+        if leading:
+            view[self.batch_dim] = mask.shape[0]
+        return x * mask.view(view)
+
+    def extra_repr(self) -> str:
+        """The shape, for ``print(model)``."""
+        return ", ".join(str(size) for size in self.shape)
+
+
+class FixedMask(UnitGate):
+    """A mask that a plan has decided, the same in training and evaluation.
+
+    The mask is no part of the state dict: the plan is its record, and the
+    model's checkpoint stays that of the stock model.
+
+    Arguments
+    ---------
+    keep : torch.Tensor
+        Bool tensor: True for the units that stay.
+    batch_dim : int
+        Which dimension of the input counts utterances.
+
+    Example
+    -------
+    >>> FixedMask(torch.tensor([True, False]))(torch.ones(1, 3, 2)).sum(1)
+    tensor([[3., 0.]])
+    """
+
+    def __init__(self, keep: Tensor, batch_dim: int = 0) -> None:
+        super().__init__(*keep.shape, batch_dim=batch_dim)
+        self.register_buffer("kept", keep.bool().clone(), persistent=False)
+
+    def mask(self, batch_size: int) -> Tensor:
+        """The plan's mask, (1, *shape)."""
+        return self.kept.float().unsqueeze(0)
+
+    def keep(self) -> Tensor:
+        """The plan's decision."""
+        return self.kept

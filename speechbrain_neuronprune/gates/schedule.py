@@ -1,0 +1,139 @@
+"""The schedule of the retention logits' centre, c(t) (paper A, eq. 6).
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any, Optional
+
+import torch
+from torch import nn
+
+from speechbrain_neuronprune.errors import TrainingError
+
+
+def is_stock_checkpoint(state_dict: dict) -> bool:
+    """Whether a state dict comes from a model without adaptive dropout.
+
+    Arguments
+    ---------
+    state_dict : dict
+        What ``load_state_dict`` was given.
+
+    Returns
+    -------
+    bool
+        True if no key belongs to a gate.
+    """
+    return not any(key.endswith("steps_taken") for key in state_dict)
+
+
+class RetentionSchedule(nn.Module):
+    """c(t): where an untouched retention logit stands after t optimiser steps.
+
+    It stays at ``c_start`` for ``hold`` steps, falls linearly to ``c_end``
+    over ``steps`` steps and remains there. Without a hold this is eq. 6 of
+    "Adaptive Dropout for Pruning Conformers" (arXiv 2412.04836). The hold is
+    ours: in a short CTC run the decline must wait until the model has left
+    the plateau where it emits only blanks.
+
+    The number of steps taken is a buffer, so it is saved and restored with
+    every model that holds the schedule.
+
+    Arguments
+    ---------
+    c_start : float
+        Centre of the logits at the start (c_0).
+    c_end : float
+        Centre at the end (c_inf), also the pruning threshold.
+    steps : int
+        Optimiser steps of the decline (K).
+    hold : int
+        Optimiser steps before the decline.
+
+    Example
+    -------
+    >>> schedule = RetentionSchedule(10.0, -2.0, steps=100)
+    >>> schedule(0), schedule(50), schedule(1000)
+    (10.0, 4.0, -2.0)
+    >>> schedule.advance(50)
+    >>> schedule.step, schedule.c()
+    (50, 4.0)
+    """
+
+    def __init__(
+        self,
+        c_start: float = 10.0,
+        c_end: float = -2.0,
+        steps: int = 100_000,
+        hold: int = 0,
+    ) -> None:
+        super().__init__()
+        if steps < 1 or hold < 0:
+            raise TrainingError(
+                f"A retention schedule cannot have steps={steps} and "
+                f"hold={hold}; give steps >= 1 and hold >= 0."
+            )
+        if c_end > c_start:
+            raise TrainingError(
+                f"A retention schedule cannot rise from c_start={c_start} to "
+                f"c_end={c_end}; give c_end <= c_start."
+            )
+        self.c_start = float(c_start)
+        self.c_end = float(c_end)
+        self.steps = int(steps)
+        self.hold = int(hold)
+        self.register_buffer("steps_taken", torch.zeros((), dtype=torch.long))
+        # c(t) as a tensor: reading it costs the gates no host
+        # synchronisation and torch.compile no recompilation.
+        self.register_buffer(
+            "centre", torch.tensor(self.c_start), persistent=False
+        )
+
+    def forward(self, step: Optional[int] = None) -> float:
+        """c at a step (the current one by default)."""
+        step = self.step if step is None else step
+        progress = min(max((step - self.hold) / self.steps, 0.0), 1.0)
+        return progress * self.c_end + (1.0 - progress) * self.c_start
+
+    def c(self) -> float:
+        """c at the current step."""
+        return self.forward()
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps taken so far."""
+        return int(self.steps_taken)
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self.steps_taken.fill_(int(value))
+        self.centre.fill_(self.forward(int(value)))
+
+    def advance(self, steps: int = 1) -> None:
+        """Count optimiser steps; call it once after each of them."""
+        self.step = self.step + steps
+
+    def extra_repr(self) -> str:
+        """The settings, for ``print(model)``."""
+        return (
+            f"c_start={self.c_start}, c_end={self.c_end}, "
+            f"steps={self.steps}, hold={self.hold}"
+        )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list,
+        *others: Any,
+    ) -> None:
+        missing: list[str] = []
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing, *others
+        )
+        if not is_stock_checkpoint(state_dict):
+            missing_keys.extend(missing)
+        self.step = self.step  # c(t) follows the restored step

@@ -1,0 +1,74 @@
+"""SpeechBrain's layers with their units exposed to a gate, and narrowed.
+
+One form per kind of layer knows where its gates stand and how to cut it.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any, Optional
+
+from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
+from speechbrain.nnet.attention import PositionalwiseFeedForward
+from torch import nn
+
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.attention import AttentionForm
+from speechbrain_neuronprune.layers.convolution import ConvolutionForm
+from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
+from speechbrain_neuronprune.layers.slicing import get_child, set_child
+from speechbrain_neuronprune.units import ATTENTION, UnitGroup
+
+FORMS: dict[Any, Any] = {
+    PositionalwiseFeedForward: FeedForwardForm,
+    ConvolutionModule: ConvolutionForm,
+    ATTENTION: AttentionForm,
+}
+
+
+def form_of(layer: nn.Module) -> Any:
+    """The form of a layer that holds units."""
+    return next(
+        form for kinds, form in FORMS.items() if isinstance(layer, kinds)
+    )
+
+
+def get_gate(model: nn.Module, group: UnitGroup) -> Optional[UnitGate]:
+    """The gate over a group's units, or None.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model that the group belongs to.
+    group : UnitGroup
+        One of ``find_units(model)``.
+
+    Returns
+    -------
+    UnitGate or None
+        What multiplies the units.
+    """
+    layer = get_child(model, group.layer)
+    return form_of(layer).get_gate(layer, group.site)
+
+
+def set_gate(
+    model: nn.Module, group: UnitGroup, gate: Optional[UnitGate]
+) -> None:
+    """Put a gate over a group's units, in place of any that is there.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model, changed in place; its parameters keep their names.
+    group : UnitGroup
+        One of ``find_units(model)``.
+    gate : UnitGate or None
+        A gate of the group's size; None removes the present one.
+    """
+    layer = get_child(model, group.layer)
+    changed = form_of(layer).set_gate(layer, group.site, gate)
+    if gate is not None:
+        gate.to(next(layer.parameters()).device).train(layer.training)
+    if changed is not layer:
+        set_child(model, group.layer, changed)

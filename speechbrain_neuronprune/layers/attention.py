@@ -1,0 +1,437 @@
+"""Self-attention whose query and value units can be gated and removed.
+
+One class per SpeechBrain attention serves all three forms - gated, masked and
+compact - because they differ in widths only: heads may have any number of
+query units and of value units. Parameter names are the stock ones.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+import math
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+from speechbrain.nnet.attention import (
+    MultiheadAttention,
+    RelPosMHAXL,
+    RoPEMHA,
+    masks_union,
+)
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.constant import ConstantAttention, bias_of
+from speechbrain_neuronprune.layers.heads import HeadPacking
+from speechbrain_neuronprune.layers.slicing import cut_parameters
+from speechbrain_neuronprune.units import (
+    UnitGroup,
+    head_widths,
+    projection_rows,
+)
+
+
+class _UnitAttention:
+    """What the three kinds of attention share: projections, gates, heads.
+
+    Attributes: ``query_rows`` and ``value_rows`` (rows per surviving head),
+    ``heads`` (which of the original heads survive), ``stock_heads``.
+    """
+
+    rows_per_unit = 1
+
+    @classmethod
+    def adopt(cls, stock: nn.Module) -> "nn.Module":
+        """A layer of ours around a stock layer's own parameters."""
+        layer = cls.__new__(cls)
+        layer.__dict__ = {
+            key: copy.copy(value) if isinstance(value, (dict, set)) else value
+            for key, value in stock.__dict__.items()
+        }
+        query, value = head_widths(stock)
+        layer.stock_heads = len(query)
+        layer.heads = list(range(len(query)))
+        layer.query_gate = layer.value_gate = None
+        layer._set_heads(query, value)
+        return layer
+
+    def _set_heads(
+        self, query: tuple[int, ...], value: tuple[int, ...]
+    ) -> None:
+        self.query_rows, self.value_rows = tuple(query), tuple(value)
+        device = next(self.parameters()).device
+        of_query = HeadPacking(query, at_least=self.rows_per_unit)
+        of_value = HeadPacking(value)
+        self._even = of_query.even and of_value.even
+        packings = (of_query, of_query, of_value)
+        filler = 2 * sum(query) + sum(value)
+        names = ("q_rows", "k_rows", "v_rows")
+        for name, heads, rows in zip(names, packings, projection_rows(self)):
+            index = heads.rows(rows, filler).to(device)
+            self.register_buffer(name, index, persistent=False)
+        self.query_heads = of_query.to(device)
+        self.value_heads = of_value.to(device)
+
+    def _split(self, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Joint projection (batch, time, rows) -> q, k, v, each (batch,
+        time, heads, width)."""
+        if self._even:
+            return self._split_even(joint)
+        joint = F.pad(joint, (0, 1))
+        return (
+            self.query_heads.unflatten(joint.index_select(-1, self.q_rows)),
+            self.query_heads.unflatten(joint.index_select(-1, self.k_rows)),
+            self.value_heads.unflatten(joint.index_select(-1, self.v_rows)),
+        )
+
+    def _split_even(self, joint: Tensor) -> tuple[Tensor, ...]:
+        """Heads of one width lie on a grid [q k v] per head: views do."""
+        query, value = self.query_heads.width, self.value_heads.width
+        grid = joint.unflatten(-1, (len(self.heads), -1))
+        return grid.split([query, query, value], dim=-1)
+
+    def _query_mask(self, batch: int, like: Tensor) -> Tensor:
+        """The query gate's draw, (batch or 1, heads, 1, width)."""
+        mask = self.query_gate.mask(batch).to(like.dtype)
+        mask = mask.repeat_interleave(self.rows_per_unit, dim=-1)
+        return self.query_heads(mask).unsqueeze(2)
+
+    def _gate_value(self, value: Tensor) -> Tensor:
+        """Gate v (batch, heads, time, width)."""
+        if self.value_gate is None:
+            return value
+        mask = self.value_gate.mask(len(value)).to(value.dtype)
+        return value * self.value_heads(mask).unsqueeze(2)
+
+    def _merge(self, context: Tensor) -> Tensor:
+        """(batch, heads, time, width) -> (batch, time, value rows)."""
+        return self.value_heads.pack(context.transpose(1, 2).flatten(2))
+
+    def _own_heads(self, mask: Optional[Tensor]) -> Optional[Tensor]:
+        """The surviving heads' part of a mask (batch, heads, L, S)."""
+        if mask is None or mask.shape[1] == 1:
+            return mask
+        return mask[:, self.heads]
+
+    def _four_dims(self, mask: Optional[Tensor]) -> Optional[Tensor]:
+        """An attention mask as (batch or 1, heads or 1, L, S)."""
+        if mask is None:
+            return None
+        if mask.ndim == 2:
+            return mask[None, None]
+        return self._own_heads(mask.unflatten(0, (-1, self.stock_heads)))
+
+    def _require_self_attention(
+        self, query: Tensor, key: Tensor, value: Tensor
+    ) -> None:
+        """SpeechBrain reads the joint projection in another order for
+        cross-attention, so its units are others."""
+        same = query is key and key is value
+        if not same and not (
+            torch.equal(query, key) and torch.equal(key, value)
+        ):
+            raise UnitsError(
+                f"A {type(self).__name__} with removable units was given "
+                "different queries, keys and values; only self-attention is "
+                "supported, so attach gates to encoder layers alone."
+            )
+
+    def narrow(
+        self, groups: list[UnitGroup], keep: dict[str, Tensor]
+    ) -> nn.Module:
+        """The layer without the removed units (changes this one)."""
+        query = _per_head(groups, "query", keep["query"])
+        value = _per_head(groups, "value", keep["value"])
+        alive = [bool(units.any()) for units in value]
+        out_proj = self._output_projection()
+        if not any(alive):
+            return ConstantAttention(bias_of(out_proj), out_proj.out_features)
+        # A head without values is gone, whatever its queries say.
+        query = [units & one for units, one in zip(query, alive)]
+        kept = {"query": torch.cat(query), "value": torch.cat(value)}
+        cut_parameters(self, groups, kept)
+        self._keep_positions(kept["query"])
+        self._shrink(query, value, alive)
+        out_proj.in_features = sum(self.value_rows)
+        return self
+
+    def _shrink(
+        self, query: list[Tensor], value: list[Tensor], alive: list[bool]
+    ) -> None:
+        per_unit = self.rows_per_unit
+        self.heads = [h for h, one in zip(self.heads, alive) if one]
+        self._set_heads(
+            tuple(int(q.sum()) * per_unit for q, a in zip(query, alive) if a),
+            tuple(int(v.sum()) for v, a in zip(value, alive) if a),
+        )
+
+    def _keep_positions(self, kept: Tensor) -> None:
+        """For rotary attention: keep the surviving pairs' frequencies."""
+
+    def _output_projection(self) -> nn.Linear:
+        return self.out_proj
+
+
+def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
+    widths = next(group.widths for group in groups if group.site == site)
+    return list(keep.cpu().split(list(widths)))
+
+
+def _refill(scores: Tensor, *masks: Optional[Tensor]) -> Tensor:
+    """Zero the masked positions: rows without any key are NaN after the
+    softmax, which happens in chunked training."""
+    for mask in masks:
+        if mask is not None and mask.dtype == torch.bool:
+            scores = scores.masked_fill(mask, 0.0)
+    return scores
+
+
+def _masked(scores: Tensor, *masks: Optional[Tensor]) -> Tensor:
+    """Add float masks to the scores, fill boolean ones with -inf."""
+    for mask in masks:
+        if mask is None:
+            continue
+        if mask.dtype == torch.bool:
+            scores = scores.masked_fill(mask, -float("inf"))
+        else:
+            scores = scores + mask
+    return scores
+
+
+class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
+    """``RelPosMHAXL`` with removable units.
+
+    The query gate multiplies q + u and q + v, after the positional biases
+    and with one draw for both. Gating q alone would leave u_d * k_d and
+    v_d * p_d alive, and removing the unit would not be exact.
+    """
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        pos_embs: Tensor,
+        key_padding_mask: Optional[Tensor] = None,
+        attn_mask: Optional[Tensor] = None,
+        return_attn_weights: bool = True,
+    ) -> Any:
+        """As ``RelPosMHAXL.forward``, for self-attention."""
+        self._require_self_attention(query, key, value)
+        joint = F.linear(query, self.in_proj_weight)
+        q, k, v = (part.transpose(1, 2) for part in self._split(joint))
+        if self.vbias is not None:
+            v = v + self.value_heads(self.value_bias_weight).unsqueeze(1)
+        scores = self._scores(q, k, pos_embs)
+        padding = None
+        if key_padding_mask is not None:
+            padding = key_padding_mask[:, None, None, :].bool()
+        mask = self._four_dims(attn_mask)
+        weights = F.softmax(
+            _masked(scores, mask, padding), dim=-1, dtype=torch.float32
+        )
+        weights = _refill(self.dropout_att(weights), mask, padding)
+        context = torch.matmul(weights.to(v.dtype), self._gate_value(v))
+        out = self.out_proj(self._merge(context))
+        return (out, weights) if return_attn_weights else out
+
+    def _scores(self, q: Tensor, k: Tensor, pos_embs: Tensor) -> Tensor:
+        """Content and position scores, (batch, heads, L, S)."""
+        p = self.query_heads(self.linear_pos(pos_embs)).transpose(1, 2)
+        with_u, with_v = (
+            q + self.query_heads(bias.flatten()).unsqueeze(1)
+            for bias in (self.pos_bias_u, self.pos_bias_v)
+        )
+        if self.query_gate is not None:
+            mask = self._query_mask(len(q), q)
+            with_u, with_v = with_u * mask, with_v * mask
+        content = torch.matmul(with_u * self.scale, k.transpose(-2, -1))
+        position = torch.matmul(with_v * self.scale, p.transpose(-2, -1))
+        return content + self.rel_shift(position)
+
+
+class RoPEUnitAttention(_UnitAttention, RoPEMHA):
+    """``RoPEMHA`` with removable units: rotation pairs of the queries.
+
+    The surviving pairs keep the frequencies they were trained with.
+    """
+
+    rows_per_unit = 2
+
+    @classmethod
+    def adopt(cls, stock: nn.Module) -> "nn.Module":
+        """A layer of ours around a stock layer's own parameters."""
+        layer = super().adopt(stock)
+        pairs = torch.arange(layer.head_dim // 2).repeat(layer.stock_heads)
+        pairs = pairs.to(layer.in_proj_weight.device)
+        # Not saved while it can be recomputed: stock checkpoints lack it.
+        layer.register_buffer("pairs", pairs, persistent=False)
+        return layer
+
+    def _keep_positions(self, kept: Tensor) -> None:
+        index = kept.nonzero().flatten().to(self.pairs.device)
+        pairs = self.pairs.index_select(0, index)
+        self.register_buffer("pairs", pairs, persistent=True)
+
+    def _rotation(self, length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines, (time, heads, pairs), in ``like``'s dtype."""
+        exponents = torch.arange(0, self.head_dim, 2, device=like.device)
+        frequencies = torch.exp(exponents * -(math.log(1e4) / self.head_dim))
+        times = torch.arange(length, device=like.device)
+        angles = torch.outer(times.float(), frequencies)
+        # (heads, pairs) of the units that are here; padding takes pair 0
+        pairs = self.query_heads(self.pairs.repeat_interleave(2))[:, ::2]
+        cosines, sines = angles.cos()[:, pairs], angles.sin()[:, pairs]
+        return cosines.to(like.dtype), sines.to(like.dtype)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Optional[Tensor] = None,
+        attn_mask: Optional[Tensor] = None,
+        pos_embs: Optional[Tensor] = None,
+        return_attn_weights: bool = True,
+    ) -> Any:
+        """As ``RoPEMHA.forward``, for self-attention."""
+        self._require_self_attention(query, key, value)
+        q, k, v = self._split(F.linear(query, self.in_proj_weight))
+        rotation = self._rotation(q.shape[1], q)
+        q, k = _rotate(q, *rotation), _rotate(k, *rotation)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        if self.vbias is not None:
+            v = v + self.value_heads(self.value_bias_weight).unsqueeze(1)
+        if self.query_gate is not None:
+            q = q * self._query_mask(len(q), q)
+        masks = masks_union(
+            len(q), k.shape[2], self.stock_heads, attn_mask, key_padding_mask
+        )
+        context = F.scaled_dot_product_attention(
+            q,
+            k,
+            self._gate_value(v),
+            attn_mask=self._own_heads(masks),
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=self.scale,
+        )
+        out = self.out_proj(self._merge(context))
+        return (out, None) if return_attn_weights else out
+
+
+def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn the pairs (2i, 2i + 1) of ``x`` (batch, time, heads, width) by
+    their angles (RoPE, arXiv 2104.09864, eq. 34)."""
+    even, odd = x[..., ::2], x[..., 1::2]
+    turned = (even * cosines - odd * sines, odd * cosines + even * sines)
+    return torch.stack(turned, dim=-1).flatten(-2)
+
+
+class RegularUnitAttention(_UnitAttention, MultiheadAttention):
+    """SpeechBrain's ``MultiheadAttention`` with removable units.
+
+    The gates act after the projections' biases, so removing a unit takes its
+    bias along.
+    """
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Optional[Tensor] = None,
+        key_padding_mask: Optional[Tensor] = None,
+        return_attn_weights: bool = True,
+        pos_embs: Optional[Tensor] = None,
+    ) -> Any:
+        """As ``MultiheadAttention.forward``, for self-attention; the
+        weights returned are the mean over the surviving heads."""
+        self._require_self_attention(query, key, value)
+        att = self.att
+        joint = F.linear(query, att.in_proj_weight, att.in_proj_bias)
+        q, k, v = (part.transpose(1, 2) for part in self._split(joint))
+        if self.query_gate is not None:
+            q = q * self._query_mask(len(q), q)
+        scores = torch.matmul(q * att.head_dim**-0.5, k.transpose(-2, -1))
+        padding = None
+        if key_padding_mask is not None:
+            padding = key_padding_mask[:, None, None, :]
+        masks = (self._four_dims(m) for m in (attn_mask, pos_embs))
+        weights = F.softmax(_masked(scores, *masks, padding), dim=-1)
+        weights = F.dropout(weights, att.dropout, self.training)
+        context = torch.matmul(weights, self._gate_value(v))
+        out = att.out_proj(self._merge(context))
+        return (out, weights.mean(1)) if return_attn_weights else out
+
+    def _split_even(self, joint: Tensor) -> tuple[Tensor, ...]:
+        query, value = sum(self.query_rows), sum(self.value_rows)
+        q, k, v = joint.split([query, query, value], dim=-1)
+        heads = self.query_heads
+        return heads(q), heads(k), self.value_heads(v)
+
+    def _output_projection(self) -> nn.Linear:
+        return self.att.out_proj
+
+
+def _check_regular(layer: MultiheadAttention) -> None:
+    att = layer.att
+    extras = att.bias_k is not None or att.add_zero_attn
+    if extras or not att._qkv_same_embed_dim:
+        raise UnitsError(
+            "A MultiheadAttention with add_bias_kv, add_zero_attn, kdim or "
+            "vdim has keys and values that no unit owns; build it without "
+            "them, or leave attention out of the targets."
+        )
+
+
+class AttentionForm:
+    """How the three kinds of attention are gated and narrowed."""
+
+    UNIT_CLASSES = {
+        RelPosMHAXL: RelPosUnitAttention,
+        RoPEMHA: RoPEUnitAttention,
+        MultiheadAttention: RegularUnitAttention,
+    }
+
+    @classmethod
+    def _ours(cls, layer: nn.Module) -> nn.Module:
+        if isinstance(layer, _UnitAttention):
+            return layer
+        if isinstance(layer, MultiheadAttention):
+            _check_regular(layer)
+        elif not layer._qkv_same_embed_dim:
+            raise UnitsError(
+                f"A {type(layer).__name__} with vdim={layer.vdim} other than "
+                f"embed_dim={layer.embed_dim} is not implemented in "
+                "SpeechBrain itself; build it with vdim=None."
+            )
+        return cls.UNIT_CLASSES[type(layer)].adopt(layer)
+
+    @staticmethod
+    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+        """The gate in place, or None."""
+        return getattr(layer, f"{site}_gate", None)
+
+    @classmethod
+    def set_gate(
+        cls, layer: nn.Module, site: str, gate: Optional[UnitGate]
+    ) -> nn.Module:
+        """A layer with the gate in place (None removes it)."""
+        layer = cls._ours(layer)
+        setattr(layer, f"{site}_gate", gate)
+        return layer
+
+    @classmethod
+    def narrow(
+        cls,
+        layer: nn.Module,
+        groups: list[UnitGroup],
+        keep: dict[str, Tensor],
+    ) -> nn.Module:
+        """The layer without the removed units."""
+        if all(units.all() for units in keep.values()):
+            return layer
+        return cls._ours(layer).narrow(groups, keep)

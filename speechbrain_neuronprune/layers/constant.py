@@ -1,0 +1,92 @@
+"""What is left of a sub-module whose units are all gone: its output bias.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+
+class Constant(nn.Module):
+    """Gives the same vector for every frame.
+
+    Arguments
+    ---------
+    value : torch.Tensor or None
+        The vector, (features,); None stands for zeros.
+    features : int
+        Its length.
+
+    Example
+    -------
+    >>> Constant(torch.ones(2), 2)(torch.randn(3, 5, 7)).shape
+    torch.Size([3, 5, 2])
+    """
+
+    folded = True
+
+    def __init__(self, value: Optional[Tensor], features: int) -> None:
+        super().__init__()
+        self.features = features
+        if value is None:
+            self.register_parameter("value", None)
+        else:
+            self.value = nn.Parameter(value.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The vector for every frame of ``x`` (..., any)."""
+        shape = (*x.shape[:-1], self.features)
+        if self.value is None:
+            return x.new_zeros(shape)
+        return self.value.to(x.dtype).expand(shape)
+
+
+class ConstantAttention(Constant):
+    """Attention without heads: only the output projection's bias."""
+
+    def forward(
+        self,
+        query: Tensor,
+        *_: Any,
+        return_attn_weights: bool = True,
+        **__: Any,
+    ) -> Any:
+        """The bias for every frame; there are no weights to return."""
+        out = super().forward(query)
+        return (out, None) if return_attn_weights else out
+
+
+class ConstantConvolution(Constant):
+    """A convolution module without channels: the output bias, zero at the
+    padding.
+
+    Arguments
+    ---------
+    value : torch.Tensor or None
+        The output bias, (features,).
+    features : int
+        Its length.
+    padding : int
+        The stock module's padding, which streaming reads.
+    """
+
+    def __init__(
+        self, value: Optional[Tensor], features: int, padding: int
+    ) -> None:
+        super().__init__(value, features)
+        self.padding = padding
+
+    def forward(
+        self, x: Tensor, mask: Optional[Tensor] = None, **_: Any
+    ) -> Tensor:
+        """The bias for every frame that ``mask`` (True: padding) leaves."""
+        out = super().forward(x)
+        return out if mask is None else out.masked_fill(mask, 0.0)
+
+
+def bias_of(linear: nn.Module) -> Optional[Tensor]:
+    """The bias of a Linear layer, or None."""
+    return linear.bias if torch.is_tensor(linear.bias) else None

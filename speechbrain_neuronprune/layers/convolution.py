@@ -1,0 +1,141 @@
+"""Convolution modules: one draw at three places, and the narrow form.
+
+A channel that is zero at the input of the depthwise convolution is not yet
+gone: the convolution's bias brings it back, and the LayerNorm over channels
+gives it a value and takes it into the statistics of all others. So the same
+mask is applied three times: after the GLU, after the depthwise convolution,
+and after the activation.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Optional
+
+from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.constant import (
+    ConstantConvolution,
+    bias_of,
+)
+from speechbrain_neuronprune.layers.feed_forward import insert_gate
+from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.slicing import cut_parameters
+from speechbrain_neuronprune.units import UnitGroup
+
+
+class ChannelGate(nn.Module):
+    """Gates (batch, channels, time) and remembers the draw for the echoes.
+
+    Arguments
+    ---------
+    units : UnitGate
+        The gate over channels.
+    """
+
+    def __init__(self, units: UnitGate) -> None:
+        super().__init__()
+        self.units = units
+        self.drawn: Optional[Tensor] = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x`` (batch, channels, time) by a new draw."""
+        self.drawn = self.units.mask(x.shape[0]).to(x.dtype)
+        return x * self.drawn.unsqueeze(-1)
+
+
+class EchoGate(nn.Module):
+    """Applies the draw of a ``ChannelGate`` again, to (rows, time, channels).
+
+    Chunked training folds an utterance's chunks into rows, so each
+    utterance's mask is repeated for its chunks.
+
+    Arguments
+    ---------
+    source : ChannelGate
+        Whose draw to repeat.
+    last : bool
+        Whether this is the last use, after which the draw is forgotten.
+    """
+
+    def __init__(self, source: ChannelGate, last: bool) -> None:
+        super().__init__()
+        self._source = (source,)  # a tuple: not registered a second time
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x`` (rows, time, channels) by the remembered draw."""
+        source = self._source[0]
+        mask = source.drawn
+        if mask.shape[0] > 1:
+            mask = mask.repeat_interleave(x.shape[0] // mask.shape[0], dim=0)
+        if self.last:
+            source.drawn = None
+        return x * mask.unsqueeze(1)
+
+
+class ConvolutionForm:
+    """How ``ConvolutionModule`` is gated and narrowed.
+
+    The stock forward serves all forms: full context, causal, chunked.
+    """
+
+    @staticmethod
+    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+        """The gate in place, or None."""
+        gate = getattr(layer.bottleneck, "gate", None)
+        return None if gate is None else gate.units
+
+    @staticmethod
+    def set_gate(
+        layer: ConvolutionModule, site: str, gate: Optional[UnitGate]
+    ) -> nn.Module:
+        """Put a gate in place (None removes it)."""
+        source = first = last = None
+        if gate is not None:
+            source = ChannelGate(gate)
+            first = EchoGate(source, last=False)
+            last = EchoGate(source, last=True)
+        layer.bottleneck = insert_gate(layer.bottleneck, "1", "gate", source)
+        stages = insert_gate(layer.after_conv, "", "gate_in", first)
+        layer.after_conv = insert_gate(stages, "1", "gate_out", last)
+        return layer
+
+    @staticmethod
+    def narrow(
+        layer: ConvolutionModule,
+        groups: list[UnitGroup],
+        keep: dict[str, Tensor],
+    ) -> nn.Module:
+        """The layer without the removed channels."""
+        out = getattr(layer.after_conv, "2")
+        if not keep["channels"].any():
+            return ConstantConvolution(
+                bias_of(out), out.out_features, layer.padding
+            )
+        if keep["channels"].all():
+            return layer
+        channels = ConvolutionForm._original_channels(layer)
+        cut_parameters(layer, groups, keep)
+        ConvolutionForm._fit(layer, channels)
+        return layer
+
+    @staticmethod
+    def _original_channels(layer: ConvolutionModule) -> int:
+        norm = getattr(layer.after_conv, "0")
+        return getattr(norm, "channels", None) or norm.normalized_shape[0]
+
+    @staticmethod
+    def _fit(layer: ConvolutionModule, channels: int) -> None:
+        """Make the sub-modules' sizes those of their cut parameters."""
+        pointwise = getattr(layer.bottleneck, "0")
+        pointwise.out_channels = len(pointwise.weight)
+        kept = len(layer.conv.weight)
+        layer.conv.in_channels = layer.conv.out_channels = kept
+        layer.conv.groups = kept
+        getattr(layer.after_conv, "2").in_features = kept
+        norm = getattr(layer.after_conv, "0")
+        partial = PartialLayerNorm(norm.weight, norm.bias, channels, norm.eps)
+        setattr(layer.after_conv, "0", partial)

@@ -1,0 +1,90 @@
+"""Feed-forward modules: the gate after the activation, and the narrow form.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections import OrderedDict
+from typing import Optional
+
+from speechbrain.nnet.attention import PositionalwiseFeedForward
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.constant import Constant, bias_of
+from speechbrain_neuronprune.layers.slicing import cut_parameters
+from speechbrain_neuronprune.units import UnitGroup
+
+
+def insert_gate(
+    stages: nn.Sequential, after: str, name: str, gate: Optional[nn.Module]
+) -> nn.Sequential:
+    """A copy of a Sequential with a gate behind one of its stages.
+
+    Stages keep their names ("0", "1", ...), hence parameters keep theirs and
+    stock checkpoints load.
+
+    Arguments
+    ---------
+    stages : nn.Sequential
+        The stages; shared, not copied.
+    after : str
+        Name of the stage to follow; "" puts the gate first.
+    name : str
+        Name of the gate; a gate of that name is replaced.
+    gate : nn.Module or None
+        The gate; None only removes.
+
+    Returns
+    -------
+    nn.Sequential
+        The new chain.
+    """
+    chain = OrderedDict() if after or gate is None else {name: gate}
+    chain = OrderedDict(chain)
+    for key, stage in stages.named_children():
+        if key != name:
+            chain[key] = stage
+        if key == after and gate is not None:
+            chain[name] = gate
+    return nn.Sequential(chain)
+
+
+class FeedForwardForm:
+    """How ``PositionalwiseFeedForward`` is gated and narrowed.
+
+    The gate stands after the activation (paper A, sec. 3), so a removed unit
+    contributes nothing whatever the activation makes of its bias.
+    """
+
+    @staticmethod
+    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+        """The gate in place, or None."""
+        return getattr(layer.ffn, "gate", None)
+
+    @staticmethod
+    def set_gate(
+        layer: PositionalwiseFeedForward, site: str, gate: Optional[UnitGate]
+    ) -> nn.Module:
+        """Put a gate in place (None removes it)."""
+        if gate is not None:
+            gate.batch_dim = 1  # SpeechBrain swaps batch and time in here
+        layer.ffn = insert_gate(layer.ffn, "1", "gate", gate)
+        return layer
+
+    @staticmethod
+    def narrow(
+        layer: PositionalwiseFeedForward,
+        groups: list[UnitGroup],
+        keep: dict[str, Tensor],
+    ) -> nn.Module:
+        """The layer without the removed units."""
+        second = getattr(layer.ffn, "3")
+        if not keep["hidden"].any():
+            layer.ffn = Constant(bias_of(second), second.out_features)
+            layer.folded = True
+            return layer
+        cut_parameters(layer, groups, keep)
+        first = getattr(layer.ffn, "0")
+        first.out_features = second.in_features = len(first.weight)
+        return layer

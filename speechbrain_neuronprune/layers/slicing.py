@@ -1,0 +1,71 @@
+"""Cutting the slices that removed units own out of a layer's parameters.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.units import UnitGroup
+
+
+def get_child(model: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path ("" is the model itself)."""
+    return model.get_submodule(path)
+
+
+def set_child(model: nn.Module, path: str, child: nn.Module) -> None:
+    """Put a module at a dotted path."""
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, child)
+
+
+def _replace(layer: nn.Module, name: str, value: Tensor) -> None:
+    owner_path, _, attribute = name.rpartition(".")
+    owner = layer.get_submodule(owner_path)
+    old = getattr(owner, attribute)
+    setattr(owner, attribute, nn.Parameter(value, old.requires_grad))
+
+
+def _removed(
+    groups: Iterable[UnitGroup], keep: dict[str, Tensor]
+) -> dict[tuple, list[Tensor]]:
+    """Positions to cut, by (parameter, dimension). Several groups may cut
+    the same one: queries and values share a projection."""
+    cuts: dict[tuple, list[Tensor]] = {}
+    for group in groups:
+        gone = ~keep[group.site].cpu()
+        for one in group.slices:
+            index = one.index[gone].flatten()
+            cuts.setdefault((one.parameter, one.dim), []).append(index)
+    return cuts
+
+
+@torch.no_grad()
+def cut_parameters(
+    layer: nn.Module, groups: Iterable[UnitGroup], keep: dict[str, Tensor]
+) -> None:
+    """Remove from a layer, in place, everything its removed units own.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        The layer; its parameters are replaced by smaller ones of the same
+        names.
+    groups : iterable of UnitGroup
+        The layer's groups.
+    keep : dict of str to torch.Tensor
+        Per site, bool: the units that stay.
+    """
+    parameters = dict(layer.named_parameters())
+    for (name, dim), cuts in _removed(groups, keep).items():
+        value = parameters[name]
+        if dim is None:
+            value, dim = value.reshape(-1), 0
+        stays = torch.ones(value.shape[dim], dtype=torch.bool)
+        stays[torch.cat(cuts)] = False
+        index = stays.nonzero().flatten().to(value.device)
+        _replace(layer, name, value.index_select(dim, index))

@@ -1,0 +1,370 @@
+"""The pruning plan: for every group, which units stay.
+
+A plan is made from gates or scores, saved as a small readable file, and is
+the only thing that masking and compaction read.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.errors import PlanError
+from speechbrain_neuronprune.files import PathLike, write_json
+from speechbrain_neuronprune.selection import Selection, solve_for_parameters
+from speechbrain_neuronprune.units import supported_units
+
+FORMAT = "speechbrain-neuronprune plan"
+VERSION = 1
+
+
+class PruningPlan:
+    """Which units of a model stay.
+
+    Arguments
+    ---------
+    keep : mapping of str to torch.Tensor
+        For each group's name a bool tensor (units,): True stays. Groups that
+        a plan does not name stay whole.
+
+    Example
+    -------
+    >>> plan = PruningPlan({"layers.0.ffn_module1": torch.arange(8) < 3})
+    >>> path = getfixture("tmp_path") / "plan.json"
+    >>> plan.save(path)
+    >>> PruningPlan.load(path).keep["layers.0.ffn_module1"].sum()
+    tensor(3)
+    """
+
+    def __init__(self, keep: Mapping[str, Tensor]) -> None:
+        for name, units in keep.items():
+            if not torch.is_tensor(units) or units.dtype != torch.bool:
+                raise PlanError(
+                    f"The plan's entry for {name} is not a bool tensor; give "
+                    "one bool per unit, True for the units that stay."
+                )
+        self.keep = {
+            name: units.detach().cpu().flatten().clone()
+            for name, units in keep.items()
+        }
+
+    # ------------------------------------------------------------ making
+
+    @classmethod
+    def from_retention(
+        cls,
+        model: nn.Module,
+        threshold: Optional[float] = None,
+        target_parameters: Union[None, int, float] = None,
+        round_to: int = 1,
+        balance_heads: bool = False,
+    ) -> "PruningPlan":
+        """A plan from the learned retention logits of a gated model.
+
+        Arguments
+        ---------
+        model : nn.Module
+            A model with adaptive dropout attached.
+        threshold : float, optional
+            Units with beta < threshold go; by default the schedule's c_end
+            (paper A, sec. 2.3).
+        target_parameters : int or float, optional
+            Instead of a threshold: how many parameters the compact model
+            shall have, as a count or as a fraction of the whole model; the
+            threshold is solved for, one for all groups.
+        round_to : int
+            Units kept per group (and head) become a multiple of this, where
+            the hardware likes it.
+        balance_heads : bool
+            The heads of a layer keep equally many units.
+
+        Returns
+        -------
+        PruningPlan
+            The plan.
+
+        Raises
+        ------
+        PlanError
+            If nothing is attached, a logit is not a number, or the target is
+            out of reach.
+        """
+        gates = adaptive_dropouts(model)
+        if not gates:
+            raise PlanError(
+                f"This {type(model).__name__} has no adaptive dropout to read "
+                "a plan from; call attach_adaptive_dropout and train first."
+            )
+        if threshold is None and target_parameters is None:
+            threshold = next(iter(gates.values())).schedule.c_end
+        return cls.from_scores(
+            {name: gate.beta().detach() for name, gate in gates.items()},
+            model=model,
+            threshold=threshold,
+            target_parameters=target_parameters,
+            round_to=round_to,
+            balance_heads=balance_heads,
+        )
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: Mapping[str, Tensor],
+        model: Optional[nn.Module] = None,
+        threshold: Optional[float] = None,
+        fraction: Optional[float] = None,
+        target_parameters: Union[None, int, float] = None,
+        round_to: int = 1,
+        balance_heads: bool = False,
+    ) -> "PruningPlan":
+        """A plan from one number per unit, the higher the more worth keeping.
+
+        Arguments
+        ---------
+        scores : mapping of str to torch.Tensor
+            Group name to saliency, (units,).
+        model : nn.Module, optional
+            The model; needed for ``target_parameters`` and for widths per
+            head.
+        threshold : float, optional
+            Units below it go.
+        fraction : float, optional
+            Share of each group's units that stays, the highest first.
+        target_parameters : int or float, optional
+            As in ``from_retention``; scores are compared across groups.
+        round_to : int
+            As in ``from_retention``.
+        balance_heads : bool
+            As in ``from_retention``.
+
+        Returns
+        -------
+        PruningPlan
+            The plan.
+
+        Raises
+        ------
+        PlanError
+            If not exactly one of the three rules is given, a score is not a
+            number, or the target is out of reach.
+        """
+        rules = (threshold, fraction, target_parameters)
+        if sum(rule is not None for rule in rules) != 1:
+            raise PlanError(
+                "A plan needs exactly one of threshold, fraction and "
+                f"target_parameters, not {rules}; give one."
+            )
+        selection = Selection(scores, model, round_to, balance_heads)
+        if threshold is not None:
+            return cls(selection.above(threshold))
+        if fraction is not None:
+            return cls(selection.top(fraction))
+        return cls(solve_for_parameters(selection, target_parameters, cls))
+
+    @classmethod
+    def from_widths(
+        cls, model: nn.Module, widths: Mapping[str, Union[int, Sequence[int]]]
+    ) -> "PruningPlan":
+        """A plan that knows sizes only: the first units of each group stay.
+
+        It rebuilds the architecture of a compact model before its weights
+        are loaded.
+
+        Arguments
+        ---------
+        model : nn.Module
+            The dense model.
+        widths : mapping
+            Group name to the number of units, or to a list of numbers, one
+            per head, as ``widths()`` gives them.
+
+        Returns
+        -------
+        PruningPlan
+            The plan.
+        """
+        groups = supported_units(model)
+        keep = {}
+        for name, wanted in widths.items():
+            if name not in groups:
+                raise PlanError(_unknown_group(name, groups))
+            present = groups[name].widths
+            wanted = [wanted] if isinstance(wanted, int) else list(wanted)
+            if len(wanted) != len(present) or any(
+                not 0 <= new <= old for new, old in zip(wanted, present)
+            ):
+                raise PlanError(
+                    f"The widths {wanted} of group {name} do not fit into "
+                    f"{list(present)}; build the dense model they came from."
+                )
+            heads = [
+                torch.arange(old) < new for new, old in zip(wanted, present)
+            ]
+            keep[name] = torch.cat(heads)
+        return cls(keep)
+
+    # ------------------------------------------------------------ reading
+
+    def check(self, model: nn.Module) -> None:
+        """Raise PlanError, naming the group, if the plan does not fit."""
+        groups = supported_units(model)
+        for name, units in self.keep.items():
+            if name not in groups:
+                raise PlanError(_unknown_group(name, groups))
+            if len(units) != groups[name].size:
+                raise PlanError(
+                    f"The plan has {len(units)} units for group {name}, the "
+                    f"model has {groups[name].size}; use the plan with the "
+                    "model that it was made for."
+                )
+
+    def widths(self, model: nn.Module) -> dict[str, Union[int, list[int]]]:
+        """How many units stay, per group and where there are heads per head.
+
+        Arguments
+        ---------
+        model : nn.Module
+            The dense model.
+
+        Returns
+        -------
+        dict
+            Plain numbers, ready for yaml; see ``from_widths``.
+        """
+        self.check(model)
+        groups = supported_units(model)
+        widths: dict[str, Union[int, list[int]]] = {}
+        for name, units in self.keep.items():
+            heads = units.split(list(groups[name].widths))
+            counts = [int(head.sum()) for head in heads]
+            with_heads = groups[name].kind in ("query", "value")
+            widths[name] = counts if with_heads else counts[0]
+        return widths
+
+    def __repr__(self) -> str:
+        kept = sum(int(units.sum()) for units in self.keep.values())
+        total = sum(len(units) for units in self.keep.values())
+        return f"PruningPlan({len(self.keep)} groups, {kept} of {total} units)"
+
+    # ------------------------------------------------------------ files
+
+    def save(self, path: PathLike) -> None:
+        """Write the plan as a small JSON file, atomically.
+
+        Arguments
+        ---------
+        path : path-like
+            Where.
+        """
+        groups = {
+            name: {"units": len(units), "kept": _to_ranges(units)}
+            for name, units in self.keep.items()
+        }
+        content = {"format": FORMAT, "version": VERSION}
+        content["sha256"] = _digest(groups)
+        content["groups"] = groups
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, path: PathLike) -> "PruningPlan":
+        """Read a plan that ``save`` has written.
+
+        Arguments
+        ---------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        PruningPlan
+            The plan.
+
+        Raises
+        ------
+        PlanError
+            If the file is missing, truncated, altered, or of a newer format.
+        """
+        content = _read(Path(path))
+        groups = content["groups"]
+        if content.get("sha256") != _digest(groups):
+            raise PlanError(
+                f"The plan {path} was altered or damaged after it was written "
+                "(its checksum differs); make it again from the model."
+            )
+        return cls(
+            {
+                name: _from_ranges(group["kept"], group["units"])
+                for name, group in groups.items()
+            }
+        )
+
+
+def _unknown_group(name: str, groups: Mapping[str, Any]) -> str:
+    present = ", ".join(groups) or "none"
+    return (
+        f"The plan names group {name}, which the model does not have; use the "
+        f"plan with the model that it was made for. Groups here: {present}."
+    )
+
+
+def _digest(groups: Mapping[str, Any]) -> str:
+    text = json.dumps(groups, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(
+            f"The plan {path} cannot be read ({error.strerror}); give the "
+            "path of a file that PruningPlan.save has written."
+        ) from error
+    except ValueError as error:
+        raise PlanError(
+            f"The plan {path} is not complete JSON ({error}); make it again "
+            "from the model."
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise PlanError(
+            f"The file {path} is no pruning plan; give the path of a file "
+            "that PruningPlan.save has written."
+        )
+    if content.get("version") != VERSION:
+        raise PlanError(
+            f"The plan {path} has version {content.get('version')}, this "
+            f"package reads version {VERSION}; install the newer package."
+        )
+    if not isinstance(content.get("groups"), dict):
+        raise PlanError(
+            f"The plan {path} has no groups; make it again from the model."
+        )
+    return content
+
+
+def _to_ranges(units: Tensor) -> str:
+    """[T, T, F, T] -> "0-1,3"."""
+    kept = units.nonzero().flatten().tolist()
+    ranges: list[list[int]] = []
+    for unit in kept:
+        if ranges and ranges[-1][1] == unit - 1:
+            ranges[-1][1] = unit
+        else:
+            ranges.append([unit, unit])
+    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
+
+
+def _from_ranges(text: str, size: int) -> Tensor:
+    units = torch.zeros(size, dtype=torch.bool)
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        units[int(first) : int(last or first) + 1] = True
+    return units

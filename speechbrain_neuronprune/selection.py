@@ -1,0 +1,204 @@
+"""Choosing units by score: thresholds, shares, sizes, rounding.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.errors import PlanError
+from speechbrain_neuronprune.units import count_parameters, supported_units
+
+
+class Selection:
+    """Scores of groups of units, and the ways to choose by them.
+
+    Arguments
+    ---------
+    scores : mapping of str to torch.Tensor
+        Group name to one score per unit; the higher the more worth keeping.
+    model : nn.Module, optional
+        The model; tells the widths of heads.
+    round_to : int
+        The number of kept units per head (or group) is rounded up to a
+        multiple of this.
+    balance_heads : bool
+        All heads of a group keep equally many units.
+    """
+
+    def __init__(
+        self,
+        scores: Mapping[str, Tensor],
+        model: Optional[nn.Module] = None,
+        round_to: int = 1,
+        balance_heads: bool = False,
+    ) -> None:
+        if round_to < 1:
+            raise PlanError(
+                f"round_to={round_to} is no multiple to round to; give 1 or "
+                "more."
+            )
+        self.scores = {
+            name: values.detach().float().cpu().flatten()
+            for name, values in scores.items()
+        }
+        self.model = model
+        self.round_to = round_to
+        self.balance_heads = balance_heads
+        self.widths = self._widths()
+
+    def _widths(self) -> dict[str, tuple[int, ...]]:
+        groups = {} if self.model is None else supported_units(self.model)
+        widths = {}
+        for name, values in self.scores.items():
+            if not torch.isfinite(values).all():
+                raise PlanError(
+                    f"The scores of group {name} contain NaN or infinity; "
+                    "train or score again before pruning."
+                )
+            group = groups.get(name)
+            if self.model is not None and (
+                group is None or group.size != len(values)
+            ):
+                size = "no such group" if group is None else group.size
+                raise PlanError(
+                    f"There are {len(values)} scores for group {name}, the "
+                    f"model has {size}; score the model that is pruned."
+                )
+            widths[name] = group.widths if group else (len(values),)
+        return widths
+
+    def above(self, threshold: float) -> dict[str, Tensor]:
+        """Units whose score is at least the threshold."""
+        return self._regular(
+            {name: s >= threshold for name, s in self.scores.items()}
+        )
+
+    def top(self, fraction: float) -> dict[str, Tensor]:
+        """The best share of every group."""
+        if not 0.0 <= fraction <= 1.0:
+            raise PlanError(
+                f"A fraction of {fraction} units cannot stay; give a number "
+                "from 0 to 1."
+            )
+        return self._regular(
+            {
+                name: _best(values, round(fraction * len(values)))
+                for name, values in self.scores.items()
+            }
+        )
+
+    def best(self, number: int) -> dict[str, Tensor]:
+        """The best ``number`` units of all groups together."""
+        order = torch.cat(list(self.scores.values()))
+        kept = _best(order, number)
+        sizes = [len(values) for values in self.scores.values()]
+        parts = dict(zip(self.scores, kept.split(sizes)))
+        return self._regular(parts)
+
+    @property
+    def size(self) -> int:
+        """How many units there are in all groups."""
+        return sum(len(values) for values in self.scores.values())
+
+    def _regular(self, keep: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Apply head balance and rounding to a choice."""
+        if self.round_to == 1 and not self.balance_heads:
+            return keep
+        return {name: self._regular_group(name, keep[name]) for name in keep}
+
+    def _regular_group(self, name: str, keep: Tensor) -> Tensor:
+        widths = list(self.widths[name])
+        counts = [int(head.sum()) for head in keep.split(widths)]
+        if self.balance_heads:
+            counts = [round(sum(counts) / len(counts))] * len(counts)
+        step = self.round_to
+        counts = [math.ceil(count / step) * step for count in counts]
+        heads = self.scores[name].split(widths)
+        return torch.cat(
+            [_best(head, count) for head, count in zip(heads, counts)]
+        )
+
+
+def _best(values: Tensor, number: int) -> Tensor:
+    """The ``number`` highest values, ties by position."""
+    keep = torch.zeros(len(values), dtype=torch.bool)
+    keep[values.argsort(descending=True, stable=True)[:number]] = True
+    return keep
+
+
+def solve_for_parameters(
+    selection: Selection,
+    target: Union[int, float],
+    make_plan: Callable[[dict[str, Tensor]], Any],
+) -> dict[str, Tensor]:
+    """The choice whose compact model comes closest to a size.
+
+    The number of parameters grows with the number of units kept, so a
+    bisection over that number finds it; each trial counts the parameters of
+    the compact architecture itself, with everything that folds away.
+
+    Arguments
+    ---------
+    selection : Selection
+        Scores, with the model.
+    target : int or float
+        Parameters, or a fraction of the model's.
+    make_plan : callable
+        Makes a plan of a choice.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        The choice.
+
+    Raises
+    ------
+    PlanError
+        If no choice can give this size.
+    """
+    from speechbrain_neuronprune.compaction import ParameterCounter
+
+    if selection.model is None:
+        raise PlanError(
+            f"target_parameters={target} needs the model to count in; give "
+            "model=."
+        )
+    counter = ParameterCounter(selection.model)
+    wanted = _as_count(target, count_parameters(selection.model))
+
+    def count(number: int) -> int:
+        return counter(make_plan(selection.best(number)))
+
+    _check_reach(target, wanted, count(0), count(selection.size))
+    low, high = 0, selection.size
+    while high - low > 1:
+        middle = (low + high) // 2
+        if count(middle) <= wanted:
+            low = middle
+        else:
+            high = middle
+    closest = min((low, high), key=lambda n: abs(count(n) - wanted))
+    return selection.best(closest)
+
+
+def _as_count(target: Union[int, float], total: int) -> int:
+    is_fraction = isinstance(target, float) and 0.0 < target <= 1.0
+    return round(target * total) if is_fraction else round(target)
+
+
+def _check_reach(
+    target: Union[int, float], wanted: int, least: int, most: int
+) -> None:
+    if least <= wanted * 1.01 and wanted <= most * 1.01:
+        return
+    raise PlanError(
+        f"The target of {target} parameters ({wanted:,}) is out of reach: the "
+        f"groups in question allow {least:,} to {most:,}; give a target in "
+        "that range or prune more groups."
+    )

@@ -1,0 +1,85 @@
+"""What all tests share: one thread, one seed, no network, small models.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import os
+import sys
+
+# Before anything imports the hub's client, which reads it once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import hypothesis
+import pytest
+import torch
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.lobes.models.transformer.TransformerASR import (
+    TransformerASR,
+)
+from speechbrain.utils.importutils import LazyModule
+
+# hypothesis asks every loaded module for its file; SpeechBrain's lazy modules
+# would try to import optional packages to answer.
+for module in list(sys.modules.values()):
+    if isinstance(module, LazyModule):
+        module.__dict__.setdefault("__file__", None)
+
+# Small models are faster on one thread, and workers share the cores.
+torch.set_num_threads(1)
+
+# The same examples every time, and no verdict on how long one takes.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Start every test from the same random state."""
+    torch.manual_seed(1234)
+
+
+@pytest.fixture(scope="session")
+def make_encoder():
+    """Build a small ``ConformerEncoder`` in evaluation mode; any of its
+    arguments may be given by keyword."""
+
+    def build(**changes) -> ConformerEncoder:
+        sizes = {
+            "num_layers": 2,
+            "d_model": 16,
+            "d_ffn": 24,
+            "nhead": 2,
+            "kernel_size": 5,
+        }
+        return ConformerEncoder(**{**sizes, **changes}).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_asr():
+    """Build a small encoder-only ``TransformerASR`` around a Conformer, in
+    evaluation mode; any of its arguments may be given by keyword."""
+
+    def build(**changes) -> TransformerASR:
+        sizes = {
+            "tgt_vocab": 8,
+            "input_size": 20,
+            "d_model": 16,
+            "nhead": 2,
+            "num_encoder_layers": 2,
+            "num_decoder_layers": 0,
+            "d_ffn": 24,
+            "dropout": 0.0,
+            "kernel_size": 5,
+            "encoder_module": "conformer",
+            "attention_type": "RelPosMHAXL",
+            "normalize_before": True,
+            "causal": False,
+        }
+        return TransformerASR(**{**sizes, **changes}).eval()
+
+    return build

@@ -1,0 +1,70 @@
+"""c(t) against eq. 6, and the step's way through a checkpoint."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speechbrain_neuronprune import RetentionSchedule
+from speechbrain_neuronprune.errors import TrainingError
+
+
+@given(
+    st.floats(-5, 20),
+    st.floats(0, 20),
+    st.integers(1, 10**6),
+    st.integers(0, 2 * 10**6),
+)
+def test_schedule_is_equation_6(c_end, fall, steps, t):
+    c_start = c_end + fall
+    schedule = RetentionSchedule(c_start, c_end, steps)
+    expected = max(t / steps * c_end + (1 - t / steps) * c_start, c_end)
+    assert schedule(t) == pytest.approx(expected, abs=1e-6)
+
+
+def test_paper_values():
+    schedule = RetentionSchedule()
+    assert schedule(0) == 10.0
+    assert schedule(83_333) == pytest.approx(0.0, abs=1e-4)
+    assert schedule(100_000) == schedule(10**7) == -2.0
+
+
+def test_hold_delays_the_decline():
+    schedule = RetentionSchedule(10.0, -2.0, steps=100, hold=40)
+    assert [schedule(t) for t in (0, 40, 90, 140, 500)] == [10, 10, 4, -2, -2]
+
+
+def test_advance_moves_the_centre_that_gates_read():
+    schedule = RetentionSchedule(10.0, -2.0, steps=10)
+    for _ in range(5):
+        schedule.advance()
+    assert schedule.step == 5
+    assert schedule.c() == float(schedule.centre) == 4.0
+
+
+def test_step_is_saved_and_restored():
+    schedule = RetentionSchedule(10.0, -2.0, steps=10)
+    schedule.advance(7)
+    fresh = RetentionSchedule(10.0, -2.0, steps=10)
+    fresh.load_state_dict(schedule.state_dict())
+    assert fresh.step == 7
+    assert float(fresh.centre) == pytest.approx(schedule.c())
+
+
+@pytest.mark.parametrize(
+    "arguments, value",
+    [
+        ({"steps": 0}, "steps=0"),
+        ({"hold": -1}, "hold=-1"),
+        ({"c_start": -3.0}, "c_start=-3.0"),
+    ],
+)
+def test_impossible_settings_are_named(arguments, value):
+    with pytest.raises(TrainingError, match=value):
+        RetentionSchedule(**arguments)
+
+
+def test_centre_follows_the_step_setter():
+    schedule = RetentionSchedule(2.0, -2.0, steps=4)
+    schedule.step = 2
+    assert torch.equal(schedule.centre, torch.tensor(0.0))
