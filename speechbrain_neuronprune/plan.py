@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +62,8 @@ class PruningPlan:
     def from_retention(
         cls,
         model: nn.Module,
-        threshold: Optional[float] = None,
-        target_parameters: Union[None, int, float] = None,
+        threshold: float | None = None,
+        target_parameters: None | int | float = None,
         round_to: int = 1,
         balance_heads: bool = False,
     ) -> "PruningPlan":
@@ -118,10 +118,10 @@ class PruningPlan:
     def from_scores(
         cls,
         scores: Mapping[str, Tensor],
-        model: Optional[nn.Module] = None,
-        threshold: Optional[float] = None,
-        fraction: Optional[float] = None,
-        target_parameters: Union[None, int, float] = None,
+        model: nn.Module | None = None,
+        threshold: float | None = None,
+        fraction: float | None = None,
+        target_parameters: None | int | float = None,
         round_to: int = 1,
         balance_heads: bool = False,
     ) -> "PruningPlan":
@@ -171,7 +171,7 @@ class PruningPlan:
 
     @classmethod
     def from_widths(
-        cls, model: nn.Module, widths: Mapping[str, Union[int, Sequence[int]]]
+        cls, model: nn.Module, widths: Mapping[str, int | Sequence[int]]
     ) -> "PruningPlan":
         """A plan that knows sizes only: the first units of each group stay.
 
@@ -199,14 +199,16 @@ class PruningPlan:
             present = groups[name].widths
             wanted = [wanted] if isinstance(wanted, int) else list(wanted)
             if len(wanted) != len(present) or any(
-                not 0 <= new <= old for new, old in zip(wanted, present)
+                not 0 <= new <= old
+                for new, old in zip(wanted, present, strict=True)
             ):
                 raise PlanError(
                     f"The widths {wanted} of group {name} do not fit into "
                     f"{list(present)}; build the dense model they came from."
                 )
             heads = [
-                torch.arange(old) < new for new, old in zip(wanted, present)
+                torch.arange(old) < new
+                for new, old in zip(wanted, present, strict=True)
             ]
             keep[name] = torch.cat(heads)
         return cls(keep)
@@ -226,7 +228,7 @@ class PruningPlan:
                     "model that it was made for."
                 )
 
-    def widths(self, model: nn.Module) -> dict[str, Union[int, list[int]]]:
+    def widths(self, model: nn.Module) -> dict[str, int | list[int]]:
         """How many units stay, per group and where there are heads per head.
 
         Arguments
@@ -241,7 +243,7 @@ class PruningPlan:
         """
         self.check(model)
         groups = supported_units(model)
-        widths: dict[str, Union[int, list[int]]] = {}
+        widths: dict[str, int | list[int]] = {}
         for name, units in self.keep.items():
             heads = units.split(list(groups[name].widths))
             counts = [int(head.sum()) for head in heads]

@@ -6,7 +6,7 @@ Authors
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Optional, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Selection:
     def __init__(
         self,
         scores: Mapping[str, Tensor],
-        model: Optional[nn.Module] = None,
+        model: nn.Module | None = None,
         round_to: int = 1,
         balance_heads: bool = False,
     ) -> None:
@@ -98,7 +98,7 @@ class Selection:
         order = torch.cat(list(self.scores.values()))
         kept = _best(order, number)
         sizes = [len(values) for values in self.scores.values()]
-        parts = dict(zip(self.scores, kept.split(sizes)))
+        parts = dict(zip(self.scores, kept.split(sizes), strict=True))
         return self._regular(parts)
 
     @property
@@ -121,7 +121,10 @@ class Selection:
         counts = [math.ceil(count / step) * step for count in counts]
         heads = self.scores[name].split(widths)
         return torch.cat(
-            [_best(head, count) for head, count in zip(heads, counts)]
+            [
+                _best(head, count)
+                for head, count in zip(heads, counts, strict=True)
+            ]
         )
 
 
@@ -134,7 +137,7 @@ def _best(values: Tensor, number: int) -> Tensor:
 
 def solve_for_parameters(
     selection: Selection,
-    target: Union[int, float],
+    target: int | float,
     make_plan: Callable[[dict[str, Tensor]], Any],
 ) -> dict[str, Tensor]:
     """The choice whose compact model comes closest to a size.
@@ -187,13 +190,13 @@ def solve_for_parameters(
     return selection.best(closest)
 
 
-def _as_count(target: Union[int, float], total: int) -> int:
+def _as_count(target: int | float, total: int) -> int:
     is_fraction = isinstance(target, float) and 0.0 < target <= 1.0
     return round(target * total) if is_fraction else round(target)
 
 
 def _check_reach(
-    target: Union[int, float], wanted: int, least: int, most: int
+    target: int | float, wanted: int, least: int, most: int
 ) -> None:
     if least <= wanted * 1.01 and wanted <= most * 1.01:
         return

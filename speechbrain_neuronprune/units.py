@@ -12,7 +12,6 @@ Authors
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Optional, Union
 
 import torch
 from speechbrain.lobes.models.transformer.Conformer import (
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
 
-Targets = Union[None, str, Iterable[str]]
+Targets = str | Iterable[str] | None
 
 # The order in which a layer's forward pass meets its parts (it registers
 # them in another order).
@@ -58,7 +57,7 @@ class ParameterSlice:
     """
 
     parameter: str
-    dim: Optional[int]
+    dim: int | None
     index: Tensor
 
 
@@ -182,7 +181,7 @@ def head_widths(layer: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _ranges(starts: list[int], widths: tuple[int, ...]) -> Tensor:
     parts = [
         torch.arange(start, start + width)
-        for start, width in zip(starts, widths)
+        for start, width in zip(starts, widths, strict=True)
     ]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long)
 
@@ -221,11 +220,11 @@ def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
             rows + total,
             _ranges(_starts(value), value) + 2 * total,
         )
-    heads = _starts(2 * q + v for q, v in zip(query, value))
+    heads = _starts(2 * q + v for q, v in zip(query, value, strict=True))
     return (
         _ranges(heads, query),
-        _ranges([h + q for h, q in zip(heads, query)], query),
-        _ranges([h + 2 * q for h, q in zip(heads, query)], value),
+        _ranges([h + q for h, q in zip(heads, query, strict=True)], query),
+        _ranges([h + 2 * q for h, q in zip(heads, query, strict=True)], value),
     )
 
 
@@ -291,7 +290,7 @@ def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _layers(
-    module: nn.Module, path: str = "", parent: Optional[nn.Module] = None
+    module: nn.Module, path: str = "", parent: nn.Module | None = None
 ) -> Iterator[tuple[str, nn.Module]]:
     """Layers with units, in forward order. Attention counts only as the
     self-attention of a Conformer encoder layer, where query, key and value
@@ -308,7 +307,7 @@ def _layers(
         yield from _layers(child, f"{path}.{name}" if path else name, module)
 
 
-def layout_of(layer: nn.Module) -> Optional[Callable]:
+def layout_of(layer: nn.Module) -> Callable | None:
     """The function that lists the unit vectors of a layer, or None."""
     for kind, layout in LAYOUTS.items():
         if isinstance(layer, kind):
@@ -359,7 +358,7 @@ def _groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
     ]
 
 
-def _matches(name: str, kind: str, patterns: Optional[list[str]]) -> bool:
+def _matches(name: str, kind: str, patterns: list[str] | None) -> bool:
     if patterns is None:
         return True
     return any(
@@ -368,15 +367,13 @@ def _matches(name: str, kind: str, patterns: Optional[list[str]]) -> bool:
     )
 
 
-def _patterns(targets: Targets) -> Optional[list[str]]:
+def _patterns(targets: Targets) -> list[str] | None:
     if targets is None:
         return None
     return [targets] if isinstance(targets, str) else list(targets)
 
 
-def _refuse_unsupported(
-    model: nn.Module, patterns: Optional[list[str]]
-) -> None:
+def _refuse_unsupported(model: nn.Module, patterns: list[str] | None) -> None:
     for path, layer in _layers(model):
         # A folded attention has no units left, which is fine.
         if layout_of(layer) is not None or hasattr(layer, "folded"):
@@ -394,7 +391,7 @@ def _refuse_unsupported(
 
 
 def _check_patterns(
-    patterns: Optional[list[str]], groups: list[UnitGroup]
+    patterns: list[str] | None, groups: list[UnitGroup]
 ) -> None:
     for pattern in patterns or []:
         if not any(_matches(g.name, g.kind, [pattern]) for g in groups):

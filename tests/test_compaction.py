@@ -207,7 +207,7 @@ def test_streaming_chunk_by_chunk_equals_masked(attention, style):
         with torch.no_grad():
             one, two = (
                 model.encode_streaming(chunk, context)
-                for model, context in zip(models, contexts)
+                for model, context in zip(models, contexts, strict=True)
             )
         assert (one - two).abs().max() <= TOLERANCE
 

@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,7 @@ from speechbrain_neuronprune.gates.schedule import (
 )
 
 
-def logistic_noise(
-    *shape: int, device: Optional[torch.device] = None
-) -> Tensor:
+def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
     """Draw eps ~ Logistic(0, 1), the difference of two Gumbel variables.
 
     Arguments
@@ -83,7 +81,7 @@ class AdaptiveDropout(UnitGate):
     def __init__(
         self,
         *shape: int,
-        schedule: Optional[RetentionSchedule] = None,
+        schedule: RetentionSchedule | None = None,
         scale: float = 10.0,
         batch_dim: int = 0,
     ) -> None:

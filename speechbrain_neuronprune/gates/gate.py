@@ -6,7 +6,6 @@ Authors
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 
@@ -75,6 +74,7 @@ class FixedMask(UnitGate):
 
     Example
     -------
+    >>> import torch
     >>> FixedMask(torch.tensor([True, False]))(torch.ones(1, 3, 2)).sum(1)
     tensor([[3., 0.]])
     """

@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import nn
@@ -90,7 +90,7 @@ class RetentionSchedule(nn.Module):
             "centre", torch.tensor(self.c_start), persistent=False
         )
 
-    def forward(self, step: Optional[int] = None) -> float:
+    def forward(self, step: int | None = None) -> float:
         """c at a step (the current one by default)."""
         step = self.step if step is None else step
         progress = min(max((step - self.hold) / self.steps, 0.0), 1.0)

@@ -6,7 +6,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any, Optional
+from typing import Any
 
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from speechbrain.nnet.attention import PositionalwiseFeedForward
@@ -33,7 +33,7 @@ def form_of(layer: nn.Module) -> Any:
     )
 
 
-def get_gate(model: nn.Module, group: UnitGroup) -> Optional[UnitGate]:
+def get_gate(model: nn.Module, group: UnitGroup) -> UnitGate | None:
     """The gate over a group's units, or None.
 
     Arguments
@@ -52,9 +52,7 @@ def get_gate(model: nn.Module, group: UnitGroup) -> Optional[UnitGate]:
     return form_of(layer).get_gate(layer, group.site)
 
 
-def set_gate(
-    model: nn.Module, group: UnitGroup, gate: Optional[UnitGate]
-) -> None:
+def set_gate(model: nn.Module, group: UnitGroup, gate: UnitGate | None) -> None:
     """Put a gate over a group's units, in place of any that is there.
 
     Arguments

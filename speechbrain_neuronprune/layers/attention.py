@@ -10,7 +10,7 @@ Authors
 
 import copy
 import math
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +69,9 @@ class _UnitAttention:
         packings = (of_query, of_query, of_value)
         filler = 2 * sum(query) + sum(value)
         names = ("q_rows", "k_rows", "v_rows")
-        for name, heads, rows in zip(names, packings, projection_rows(self)):
+        for name, heads, rows in zip(
+            names, packings, projection_rows(self), strict=True
+        ):
             index = heads.rows(rows, filler).to(device)
             self.register_buffer(name, index, persistent=False)
         self.query_heads = of_query.to(device)
@@ -110,13 +112,13 @@ class _UnitAttention:
         """(batch, heads, time, width) -> (batch, time, value rows)."""
         return self.value_heads.pack(context.transpose(1, 2).flatten(2))
 
-    def _own_heads(self, mask: Optional[Tensor]) -> Optional[Tensor]:
+    def _own_heads(self, mask: Tensor | None) -> Tensor | None:
         """The surviving heads' part of a mask (batch, heads, L, S)."""
         if mask is None or mask.shape[1] == 1:
             return mask
         return mask[:, self.heads]
 
-    def _four_dims(self, mask: Optional[Tensor]) -> Optional[Tensor]:
+    def _four_dims(self, mask: Tensor | None) -> Tensor | None:
         """An attention mask as (batch or 1, heads or 1, L, S)."""
         if mask is None:
             return None
@@ -150,7 +152,7 @@ class _UnitAttention:
         if not any(alive):
             return ConstantAttention(bias_of(out_proj), out_proj.out_features)
         # A head without values is gone, whatever its queries say.
-        query = [units & one for units, one in zip(query, alive)]
+        query = [units & one for units, one in zip(query, alive, strict=True)]
         kept = {"query": torch.cat(query), "value": torch.cat(value)}
         cut_parameters(self, groups, kept)
         self._keep_positions(kept["query"])
@@ -162,10 +164,16 @@ class _UnitAttention:
         self, query: list[Tensor], value: list[Tensor], alive: list[bool]
     ) -> None:
         per_unit = self.rows_per_unit
-        self.heads = [h for h, one in zip(self.heads, alive) if one]
+        self.heads = [
+            h for h, one in zip(self.heads, alive, strict=True) if one
+        ]
         self._set_heads(
-            tuple(int(q.sum()) * per_unit for q, a in zip(query, alive) if a),
-            tuple(int(v.sum()) for v, a in zip(value, alive) if a),
+            tuple(
+                int(q.sum()) * per_unit
+                for q, a in zip(query, alive, strict=True)
+                if a
+            ),
+            tuple(int(v.sum()) for v, a in zip(value, alive, strict=True) if a),
         )
 
     def _keep_positions(self, kept: Tensor) -> None:
@@ -180,7 +188,7 @@ def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
     return list(keep.cpu().split(list(widths)))
 
 
-def _refill(scores: Tensor, *masks: Optional[Tensor]) -> Tensor:
+def _refill(scores: Tensor, *masks: Tensor | None) -> Tensor:
     """Zero the masked positions: rows without any key are NaN after the
     softmax, which happens in chunked training."""
     for mask in masks:
@@ -189,7 +197,7 @@ def _refill(scores: Tensor, *masks: Optional[Tensor]) -> Tensor:
     return scores
 
 
-def _masked(scores: Tensor, *masks: Optional[Tensor]) -> Tensor:
+def _masked(scores: Tensor, *masks: Tensor | None) -> Tensor:
     """Add float masks to the scores, fill boolean ones with -inf."""
     for mask in masks:
         if mask is None:
@@ -215,8 +223,8 @@ class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
         key: Tensor,
         value: Tensor,
         pos_embs: Tensor,
-        key_padding_mask: Optional[Tensor] = None,
-        attn_mask: Optional[Tensor] = None,
+        key_padding_mask: Tensor | None = None,
+        attn_mask: Tensor | None = None,
         return_attn_weights: bool = True,
     ) -> Any:
         """As ``RelPosMHAXL.forward``, for self-attention."""
@@ -292,9 +300,9 @@ class RoPEUnitAttention(_UnitAttention, RoPEMHA):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        key_padding_mask: Optional[Tensor] = None,
-        attn_mask: Optional[Tensor] = None,
-        pos_embs: Optional[Tensor] = None,
+        key_padding_mask: Tensor | None = None,
+        attn_mask: Tensor | None = None,
+        pos_embs: Tensor | None = None,
         return_attn_weights: bool = True,
     ) -> Any:
         """As ``RoPEMHA.forward``, for self-attention."""
@@ -342,10 +350,10 @@ class RegularUnitAttention(_UnitAttention, MultiheadAttention):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        attn_mask: Optional[Tensor] = None,
-        key_padding_mask: Optional[Tensor] = None,
+        attn_mask: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
         return_attn_weights: bool = True,
-        pos_embs: Optional[Tensor] = None,
+        pos_embs: Tensor | None = None,
     ) -> Any:
         """As ``MultiheadAttention.forward``, for self-attention; the
         weights returned are the mean over the surviving heads."""
@@ -411,13 +419,13 @@ class AttentionForm:
         return cls.UNIT_CLASSES[type(layer)].adopt(layer)
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
         """The gate in place, or None."""
         return getattr(layer, f"{site}_gate", None)
 
     @classmethod
     def set_gate(
-        cls, layer: nn.Module, site: str, gate: Optional[UnitGate]
+        cls, layer: nn.Module, site: str, gate: UnitGate | None
     ) -> nn.Module:
         """A layer with the gate in place (None removes it)."""
         layer = cls._ours(layer)

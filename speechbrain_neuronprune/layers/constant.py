@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Constant(nn.Module):
 
     folded = True
 
-    def __init__(self, value: Optional[Tensor], features: int) -> None:
+    def __init__(self, value: Tensor | None, features: int) -> None:
         super().__init__()
         self.features = features
         if value is None:
@@ -74,19 +74,19 @@ class ConstantConvolution(Constant):
     """
 
     def __init__(
-        self, value: Optional[Tensor], features: int, padding: int
+        self, value: Tensor | None, features: int, padding: int
     ) -> None:
         super().__init__(value, features)
         self.padding = padding
 
     def forward(
-        self, x: Tensor, mask: Optional[Tensor] = None, **_: Any
+        self, x: Tensor, mask: Tensor | None = None, **_: Any
     ) -> Tensor:
         """The bias for every frame that ``mask`` (True: padding) leaves."""
         out = super().forward(x)
         return out if mask is None else out.masked_fill(mask, 0.0)
 
 
-def bias_of(linear: nn.Module) -> Optional[Tensor]:
+def bias_of(linear: nn.Module) -> Tensor | None:
     """The bias of a Linear layer, or None."""
     return linear.bias if torch.is_tensor(linear.bias) else None

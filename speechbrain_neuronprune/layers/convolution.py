@@ -10,8 +10,6 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Optional
-
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from torch import Tensor, nn
 
@@ -38,7 +36,7 @@ class ChannelGate(nn.Module):
     def __init__(self, units: UnitGate) -> None:
         super().__init__()
         self.units = units
-        self.drawn: Optional[Tensor] = None
+        self.drawn: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (batch, channels, time) by a new draw."""
@@ -83,14 +81,14 @@ class ConvolutionForm:
     """
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
         """The gate in place, or None."""
         gate = getattr(layer.bottleneck, "gate", None)
         return None if gate is None else gate.units
 
     @staticmethod
     def set_gate(
-        layer: ConvolutionModule, site: str, gate: Optional[UnitGate]
+        layer: ConvolutionModule, site: str, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
         source = first = last = None

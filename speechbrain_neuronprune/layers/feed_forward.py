@@ -5,7 +5,6 @@ Authors
 """
 
 from collections import OrderedDict
-from typing import Optional
 
 from speechbrain.nnet.attention import PositionalwiseFeedForward
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from speechbrain_neuronprune.units import UnitGroup
 
 
 def insert_gate(
-    stages: nn.Sequential, after: str, name: str, gate: Optional[nn.Module]
+    stages: nn.Sequential, after: str, name: str, gate: nn.Module | None
 ) -> nn.Sequential:
     """A copy of a Sequential with a gate behind one of its stages.
 
@@ -58,13 +57,13 @@ class FeedForwardForm:
     """
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> Optional[UnitGate]:
+    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
         """The gate in place, or None."""
         return getattr(layer.ffn, "gate", None)
 
     @staticmethod
     def set_gate(
-        layer: PositionalwiseFeedForward, site: str, gate: Optional[UnitGate]
+        layer: PositionalwiseFeedForward, site: str, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
         if gate is not None:
