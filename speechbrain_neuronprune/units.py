@@ -340,7 +340,7 @@ def _group_name(path: str, vector: _Vector) -> str:
     return path
 
 
-def _groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
+def groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
     layout = layout_of(layer)
     if layout is None or hasattr(layer, "folded"):
         return []
@@ -470,7 +470,7 @@ def supported_units(model: nn.Module) -> dict[str, UnitGroup]:
     groups = (
         group
         for path, layer in _layers(model)
-        for group in _groups_of(path, layer)
+        for group in groups_of(path, layer)
     )
     return {group.name: group for group in groups}
 

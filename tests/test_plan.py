@@ -1,0 +1,229 @@
+"""Plans: thresholds, sizes, files, and refusals."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speechbrain_neuronprune import (
+    PruningPlan,
+    RetentionSchedule,
+    adaptive_dropouts,
+    attach_adaptive_dropout,
+    compact,
+    find_units,
+)
+from speechbrain_neuronprune.errors import PlanError
+from speechbrain_neuronprune.units import count_parameters
+
+
+@pytest.fixture
+def gated(make_encoder):
+    """An encoder whose logits have been spread at random."""
+    schedule = RetentionSchedule(steps=1)
+    encoder = attach_adaptive_dropout(
+        make_encoder(d_model=32, d_ffn=64, nhead=4), schedule
+    )
+    schedule.advance(1)
+    with torch.no_grad():
+        for gate in adaptive_dropouts(encoder).values():
+            gate.logits.normal_(0.1, 0.3)
+    return encoder
+
+
+def test_the_default_threshold_is_c_end(gated):
+    plan = PruningPlan.from_retention(gated)
+    for name, gate in adaptive_dropouts(gated).items():
+        assert torch.equal(plan.keep[name], gate.beta() >= -2.0)
+
+
+def test_a_threshold_of_ones_own(gated):
+    plan = PruningPlan.from_retention(gated, threshold=1.5)
+    for name, gate in adaptive_dropouts(gated).items():
+        assert torch.equal(plan.keep[name], gate.beta() >= 1.5)
+
+
+@pytest.mark.parametrize("fraction", [0.9, 0.46, 0.3, 0.15])
+def test_target_as_a_fraction_is_met_within_one_per_cent(gated, fraction):
+    plan = PruningPlan.from_retention(gated, target_parameters=fraction)
+    wanted = fraction * count_parameters(gated)
+    got = count_parameters(compact(gated, plan))
+    assert got == pytest.approx(wanted, rel=0.01)
+
+
+def test_target_as_a_count(gated):
+    wanted = count_parameters(gated) // 2
+    plan = PruningPlan.from_retention(gated, target_parameters=wanted)
+    got = count_parameters(compact(gated, plan))
+    assert got == pytest.approx(wanted, rel=0.01)
+
+
+def test_the_target_keeps_the_highest_logits(gated):
+    plan = PruningPlan.from_retention(gated, target_parameters=0.5)
+    betas = {n: g.beta() for n, g in adaptive_dropouts(gated).items()}
+    kept = torch.cat([betas[n][plan.keep[n]] for n in betas])
+    gone = torch.cat([betas[n][~plan.keep[n]] for n in betas])
+    assert kept.min() >= gone.max()
+
+
+@pytest.mark.parametrize("target", [0.0001, 10, 10**9])
+def test_a_target_out_of_reach_says_what_is_in_reach(gated, target):
+    with pytest.raises(PlanError, match="out of reach.* to "):
+        PruningPlan.from_retention(gated, target_parameters=target)
+
+
+def test_round_to_makes_multiples(gated):
+    plan = PruningPlan.from_retention(gated, threshold=0.0, round_to=4)
+    plain = PruningPlan.from_retention(gated, threshold=0.0)
+    for name, widths in plan.widths(gated).items():
+        counts = widths if isinstance(widths, list) else [widths]
+        assert all(count % 4 == 0 for count in counts)
+        assert plan.keep[name].sum() >= plain.keep[name].sum()
+
+
+def test_balanced_heads_are_equally_wide(gated):
+    plan = PruningPlan.from_retention(
+        gated, target_parameters=0.5, balance_heads=True
+    )
+    for name, widths in plan.widths(gated).items():
+        if isinstance(widths, list):
+            assert len(set(widths)) == 1, name
+    wanted = 0.5 * count_parameters(gated)
+    got = count_parameters(compact(gated, plan))
+    assert got == pytest.approx(wanted, rel=0.05)
+
+
+def test_a_model_without_gates_has_no_retention(make_encoder):
+    with pytest.raises(PlanError, match="no adaptive dropout"):
+        PruningPlan.from_retention(make_encoder())
+
+
+def test_logits_that_are_not_numbers_are_refused(gated):
+    gate = next(iter(adaptive_dropouts(gated).values()))
+    with torch.no_grad():
+        gate.logits[3] = float("nan")
+    with pytest.raises(PlanError, match="layers.0.ffn_module1 contain NaN"):
+        PruningPlan.from_retention(gated)
+
+
+def test_scores_by_fraction(make_encoder):
+    encoder = make_encoder()
+    scores = {n: torch.rand(g.size) for n, g in find_units(encoder).items()}
+    plan = PruningPlan.from_scores(scores, fraction=0.25)
+    for name, values in scores.items():
+        kept = values[plan.keep[name]]
+        assert len(kept) == round(0.25 * len(values))
+        assert kept.min() >= values[~plan.keep[name]].max()
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"threshold": 0.0, "fraction": 0.5}, {"fraction": 1.5}]
+)
+def test_scores_need_one_sensible_rule(rules):
+    with pytest.raises(PlanError):
+        PruningPlan.from_scores({"layer": torch.rand(4)}, **rules)
+
+
+def test_scores_of_another_model_are_refused(make_encoder):
+    with pytest.raises(PlanError, match="5 scores for group nowhere"):
+        PruningPlan.from_scores(
+            {"nowhere": torch.rand(5)}, model=make_encoder(), threshold=0.0
+        )
+
+
+def test_a_plan_is_made_of_bools():
+    with pytest.raises(PlanError, match="layer is not a bool tensor"):
+        PruningPlan({"layer": torch.ones(3)})
+
+
+# ------------------------------------------------------------------ files
+
+
+@given(
+    st.dictionaries(
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1
+        ),
+        st.lists(st.booleans(), max_size=70),
+        max_size=4,
+    )
+)
+def test_any_plan_survives_its_file(tmp_path_factory, keep):
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    plan = PruningPlan(
+        {n: torch.tensor(u, dtype=torch.bool) for n, u in keep.items()}
+    )
+    plan.save(path)
+    again = PruningPlan.load(path).keep
+    assert list(again) == list(plan.keep)
+    assert all(torch.equal(again[n], plan.keep[n]) for n in again)
+
+
+def saved(tmp_path):
+    path = tmp_path / "plan.json"
+    PruningPlan({"layer": torch.arange(9) % 3 > 0}).save(path)
+    return path
+
+
+def test_the_file_is_small_and_readable(tmp_path):
+    content = json.loads(saved(tmp_path).read_text())
+    assert content["version"] == 1
+    assert content["groups"] == {"layer": {"units": 9, "kept": "1-2,4-5,7-8"}}
+
+
+def test_saving_leaves_no_other_file(tmp_path):
+    assert [path.name for path in saved(tmp_path).parent.iterdir()] == [
+        "plan.json"
+    ]
+
+
+def test_a_missing_plan_is_named(tmp_path):
+    with pytest.raises(PlanError, match="nothing.json cannot be read"):
+        PruningPlan.load(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("length", [0, 1, 40, 150])
+def test_a_truncated_plan_is_refused(tmp_path, length):
+    path = saved(tmp_path)
+    path.write_text(path.read_text()[:length])
+    with pytest.raises(PlanError, match="not complete JSON"):
+        PruningPlan.load(path)
+
+
+def test_binary_rubbish_is_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(PlanError, match="plan.json"):
+        PruningPlan.load(path)
+
+
+def test_an_altered_plan_is_refused(tmp_path):
+    path = saved(tmp_path)
+    path.write_text(path.read_text().replace("4-5", "3-5"))
+    with pytest.raises(PlanError, match="altered or damaged"):
+        PruningPlan.load(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"format": "other"}'])
+def test_another_json_file_is_refused(tmp_path, content):
+    path = tmp_path / "plan.json"
+    path.write_text(content)
+    with pytest.raises(PlanError, match="no pruning plan"):
+        PruningPlan.load(path)
+
+
+def test_a_newer_version_is_refused(tmp_path):
+    path = saved(tmp_path)
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(PlanError, match="version 2"):
+        PruningPlan.load(path)
+
+
+@pytest.mark.parametrize("widths", [25, [3, 3], -1])
+def test_widths_that_do_not_fit_are_refused(make_encoder, widths):
+    with pytest.raises(PlanError, match="layers.0.ffn_module1"):
+        PruningPlan.from_widths(
+            make_encoder(), {"layers.0.ffn_module1": widths}
+        )
