@@ -1,0 +1,80 @@
+# speechbrain-neuronprune: everything a newcomer types.
+#
+# Needs make and Python >= 3.10; `make env` brings the rest into .venv.
+# Another interpreter:  make PYTHON=python3.12 test
+
+PYTHON  ?= python3
+VENV    ?= .venv
+RESULTS ?= results
+DEVICE  ?= cpu
+WORKERS ?= 2
+# How many files `make demo` transcribes, and changes to its yaml, for instance
+# OVERRIDES="--number_of_epochs 2".
+AUDIO   ?= 3
+OVERRIDES ?=
+
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+RECIPE  := recipes/LibriSpeech/ASR/CTC
+CORPUS  := $(RESULTS)/mini-corpus
+RUN     := $(RESULTS)/mini
+
+# The model hub is never asked: whatever is missing must fail, not download.
+export HF_HUB_OFFLINE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env lint test demo corpus report bench clean
+
+help:  ## show this list
+	@echo "Targets (variables: PYTHON VENV RESULTS DEVICE WORKERS OVERRIDES):"
+	@sed -n 's/^\([a-z]*\):[^#]*## */\1:/p' $(MAKEFILE_LIST) \
+	    | awk -F: '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+env: $(STAMP)  ## make .venv with the pinned versions
+
+# The stamp comes last: an interrupted installation leaves none, and the next
+# call begins afresh (--clear).
+$(STAMP): requirements-lock.txt setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "error: '$(PYTHON)' is missing or older than Python 3.10;" \
+	        "name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	    exit 1; }
+	@echo "Making $(VENV) with pinned packages (some minutes, about 5 GB)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --no-compile \
+	    -c requirements-lock.txt -e ".[demo,tensorboard,test,dev]"
+	@touch $@
+
+lint: env  ## check style and format of code and yaml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint --strict .
+
+test: lint  ## lint, then run the tests and doctests
+	$(BIN)/python -m pytest -n $(WORKERS) --timeout 600
+
+corpus: env  ## make the embedded spoken corpus
+	$(BIN)/neuronprune-mini $(CORPUS)
+
+demo: corpus  ## train, prune, compact, report and transcribe (minutes)
+	$(BIN)/python $(RECIPE)/train_adaptive_dropout.py \
+	    hparams/conformer_ctc_mini.yaml \
+	    --data_folder $(CORPUS) --output_folder $(RUN) \
+	    --device $(DEVICE) $(OVERRIDES)
+	@echo "Transcribing with the compact model, in a new process:"
+	$(BIN)/python -m speechbrain_neuronprune.deploy.transcribe $(RUN)/model \
+	    $$(find $(CORPUS)/test-clean -name '*.flac' | sort | head -n $(AUDIO))
+	@echo "The report is $(RUN)/report/report.html"
+
+report: env  ## draw the report of the demo's run again
+	$(BIN)/neuronprune-report $(RUN)
+
+bench: env  ## run every benchmark; each prints a table and writes JSON
+	@set -e; for script in benchmarks/*.py; do \
+	    echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:  ## remove .venv, caches and what the demo made
+	rm -rf $(VENV) $(CORPUS) $(RUN) build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
