@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""How much faster is a compact encoder?
+
+Claim: the compact form of the large encoder (17 blocks of 512) reaches at
+least 85 % of the speed-up that its multiply-accumulates promise. The dense
+encoder and its compact forms take turns on 10 s of audio, which the front end
+turns into 251 frames; the speed-up is the median of the ratios within the
+rounds. The promise is the quotient of the multiply-accumulates.
+
+Two kinds of plans keep 50 % or 25 % of the units of every group:
+
+even    equally many units per head, round numbers: what hardware likes
+ragged  every unit by the toss of a coin: heads and layers of uneven widths
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.nnet.attention import RelPosEncXL
+from torch import nn
+
+from speechbrain_neuronprune import PruningPlan, compact, find_units
+from speechbrain_neuronprune.files import write_json
+from speechbrain_neuronprune.report.cost import (
+    compare_latency,
+    measure_cost,
+    paired_ratio,
+)
+
+BAR = 0.85
+ATTENTION = ("RelPosMHAXL", "RoPEMHA")
+SHARES = (0.5, 0.25)
+SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """An encoder, and the number of frames it is given."""
+
+    layers: int
+    d_model: int
+    d_ffn: int
+    heads: int
+    kernel: int
+    frames: int
+    rounds: int
+
+
+SIZES = {
+    "tiny": Size(1, 16, 32, 2, 3, frames=10, rounds=3),
+    "17x512": Size(17, 512, 2048, 8, 31, frames=251, rounds=25),
+}
+
+
+def build_encoder(size: Size, attention: str) -> ConformerEncoder:
+    """Build the dense encoder, in evaluation mode."""
+    return ConformerEncoder(
+        num_layers=size.layers,
+        d_model=size.d_model,
+        d_ffn=size.d_ffn,
+        nhead=size.heads,
+        kernel_size=size.kernel,
+        attention_type=attention,
+    ).eval()
+
+
+def even_plan(model: nn.Module, share: float) -> PruningPlan:
+    """Keep the first units of every head or group."""
+    widths = {
+        name: [round(share * width) for width in group.widths]
+        for name, group in find_units(model).items()
+    }
+    return PruningPlan.from_widths(model, widths)
+
+
+def ragged_plan(model: nn.Module, share: float) -> PruningPlan:
+    """Keep every unit with the probability ``share``."""
+    return PruningPlan(
+        {
+            name: torch.rand(group.size) < share
+            for name, group in find_units(model).items()
+        }
+    )
+
+
+def build_models(size: Size, attention: str) -> dict[str, nn.Module]:
+    """Return the dense encoder and its compact forms."""
+    dense = build_encoder(size, attention)
+    models: dict[str, nn.Module] = {"dense": dense}
+    for share in SHARES:
+        for kind, plan in (("even", even_plan), ("ragged", ragged_plan)):
+            name = f"{kind} {100 * share:.0f} %"
+            models[name] = compact(dense, plan(dense, share))
+    return models
+
+
+def example(size: Size, attention: str) -> dict:
+    """Return the forward arguments: one utterance."""
+    source = torch.randn(1, size.frames, size.d_model)
+    if attention != "RelPosMHAXL":
+        return {"src": source}
+    return {"src": source, "pos_embs": RelPosEncXL(size.d_model)(source)}
+
+
+def bind(model: nn.Module, arguments: dict) -> Callable[[], object]:
+    """Return a function that runs the model on the arguments."""
+    return lambda: model(**arguments)
+
+
+@torch.inference_mode()
+def latencies(
+    models: dict[str, nn.Module],
+    arguments: dict,
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, list[float]]:
+    """Time the models in turns."""
+    calls = {name: bind(model, arguments) for name, model in models.items()}
+    return compare_latency(calls, rounds, clock=clock)
+
+
+def benchmark(
+    name: str,
+    attention: str,
+    rounds: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[dict]:
+    """Measure one size with one kind of attention; return a row per model."""
+    size = SIZES[name]
+    models, arguments = build_models(size, attention), example(size, attention)
+    costs = {
+        key: measure_cost(model, arguments, rounds=1, warmup=0)
+        for key, model in models.items()
+    }
+    times = latencies(models, arguments, rounds or size.rounds, clock)
+    rows = []
+    for key, cost in costs.items():
+        speed_up = paired_ratio(times, "dense", key)
+        promised = costs["dense"].macs / cost.macs
+        median = statistics.median(times[key])
+        rows.append(
+            {
+                "size": name,
+                "attention": attention,
+                "model": key,
+                **asdict(size),
+                "rounds": rounds or size.rounds,
+                "parameters": cost.parameters,
+                "macs": cost.macs,
+                "median_ms": median,
+                "real_time_factor": median / 1000 / SECONDS,
+                "speed_up": speed_up,
+                "promised": promised,
+                "reached": speed_up / promised,
+            }
+        )
+    return rows
+
+
+def print_row(row: dict) -> None:
+    """Print a row of the table."""
+    print(
+        f"{row['attention']:13}{row['model']:13}"
+        f"{row['parameters'] / 1e6:8.2f} M{row['macs'] / 1e9:8.2f} G"
+        f"{row['median_ms']:9.1f}{row['speed_up']:10.2f}"
+        f"{row['promised']:10.2f}{100 * row['reached']:9.0f} %",
+        flush=True,
+    )
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Compare the latency of dense and compact encoders."
+    )
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["17x512"])
+    parser.add_argument("--rounds", type=int, help="instead of each size's own")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="time the processor instead of the wall clock, with one thread: "
+        "for a machine that is busy with other things",
+    )
+    parser.add_argument(
+        "--output", default="results/benchmarks/compact_speed.json"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, write the JSON."""
+    options = parse_arguments(arguments)
+    threads = 1 if options.cpu_time else options.threads
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    print(
+        f"{'attention':13}{'model':13}{'parameters':>10}{'MACs':>10}{'ms':>9}"
+        f"{'speed-up':>10}{'promised':>10}{'reached':>11}"
+    )
+    rows = []
+    for name in options.sizes:
+        for attention in ATTENTION:
+            for row in benchmark(name, attention, options.rounds, clock):
+                print_row(row)
+                rows.append(row)
+    worst = min(row["reached"] for row in rows)
+    verdict = "met" if worst >= BAR else "missed"
+    print(
+        f"Bar: at least {100 * BAR:.0f} % of the promise: {verdict} "
+        f"(worst {100 * worst:.0f} %)"
+    )
+    write_json(
+        options.output,
+        {
+            "torch": torch.__version__,
+            "threads": threads,
+            "clock": clock.__name__,
+            "bar": BAR,
+            "met": worst >= BAR,
+            "rows": rows,
+        },
+    )
+    print(f"Written to {options.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Does the pruned model beat the dense one, and a dense one of its size?
+
+Trains, with the same recipe, steps, batches and seeds: the dense model, the
+model with adaptive dropout, and dense models narrowed to the sizes that
+pruning leaves. Every trained model with gates is cut to several sizes. Reads
+the test split once, at the end, and prints mean and spread of the word error
+rates over seeds, and paired bootstrap intervals of the differences (pooled
+over seeds, resampling utterances).
+
+    python benchmarks/real_speech.py DATA_FOLDER --output results/words
+
+The corpus is in LibriSpeech layout; recipes/LibriSpeech has a script that
+makes one from Speech Commands. Runs that are complete are not run again, and
+a run that was stopped goes on where it stopped.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import bootstrap
+from tqdm import tqdm
+
+from speechbrain_neuronprune.files import atomic_path, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
+PRUNED = "adaptive dropout"
+DENSE = "dense"
+
+# Name of an arm: its yaml, and what it changes there. The narrow arms are as
+# large as the pruned model at the size in their name.
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+    DENSE: ("conformer_ctc_mini_dense", {"d_model": 96, "d_ffn": 384}),
+    PRUNED: ("conformer_ctc_mini", {}),
+    "narrow 0.45": (
+        "conformer_ctc_mini_dense",
+        {"d_model": 64, "d_ffn": 248},
+    ),
+    "narrow 0.3": (
+        "conformer_ctc_mini_dense",
+        {"d_model": 52, "d_ffn": 200},
+    ),
+    "narrow 0.2": (
+        "conformer_ctc_mini_dense",
+        {"d_model": 40, "d_ffn": 168},
+    ),
+}
+SIZES = [0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15]
+
+Errors = dict[str, list[int]]
+
+
+# ------------------------------------------------------------------ running
+
+
+def run_folder(output: Path, arm: str, seed: int) -> Path:
+    """Where one training leaves its files."""
+    return output / f"{arm.replace(' ', '-')}-{seed}"
+
+
+def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
+    """Run the recipe in a process of its own, unless it is complete."""
+    folder = run_folder(arguments.output, arm, seed)
+    if (folder / "sizes.json").exists():
+        return
+    yaml, changes = ARMS[arm]
+    sizes = SIZES if arm == PRUNED else []
+    changes = {"other_targets": sizes, **changes}
+    options = [f"--{key}={value}" for key, value in changes.items()]
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+    with open(folder / "output.txt", "a", encoding="utf-8") as output:
+        subprocess.run(
+            [
+                sys.executable,
+                str(RECIPE),
+                str(ROOT / "hparams" / f"{yaml}.yaml"),
+                f"--data_folder={arguments.data_folder}",
+                f"--output_folder={folder}",
+                f"--seed={seed}",
+                "--noprogressbar",
+                *options,
+                *arguments.overrides,
+            ],
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
+def train_all(arguments: argparse.Namespace) -> None:
+    """All arms and seeds, a few at a time, with a progress bar."""
+    work = [(arm, s) for s in arguments.seeds for arm in arguments.arms]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        jobs = [pool.submit(train, arguments, *one) for one in work]
+        for job in tqdm(jobs, desc="trainings"):
+            job.result()
+
+
+# ------------------------------------------------------------------ reading
+
+
+def rows_of(arm: str, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The rows that one run gives: a pruned run gives one per size."""
+    for size, figures in sizes.items():
+        if arm != PRUNED:
+            yield arm, figures
+        elif size != "dense":
+            yield f"{PRUNED} {size}", figures
+
+
+def collect(arguments: argparse.Namespace) -> dict[str, list[dict]]:
+    """Row name to the figures of its seeds."""
+    table: dict[str, list[dict]] = {}
+    for arm in arguments.arms:
+        for seed in arguments.seeds:
+            path = run_folder(arguments.output, arm, seed) / "sizes.json"
+            sizes = json.loads(path.read_text(encoding="utf-8"))
+            for name, figures in rows_of(arm, sizes):
+                table.setdefault(name, []).append(figures)
+    return table
+
+
+def pooled(runs: list[dict], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and words of every utterance, summed over seeds."""
+    utterances = [run["splits"][split]["utterances"] for run in runs]
+    names = sorted(utterances[0])
+    counts = np.array([[one[name] for name in names] for one in utterances])
+    return counts[..., 0].sum(0), counts[..., 1].sum(0)
+
+
+def difference(
+    one: list[dict], other: list[dict], split: str
+) -> dict[str, float]:
+    """WER of ``one`` less that of ``other``, with a 95 % interval."""
+    (errors, words), (others, _) = pooled(one, split), pooled(other, split)
+
+    def gap(a: np.ndarray, b: np.ndarray, n: np.ndarray, axis: int = -1):
+        return 100 * (a.sum(axis) - b.sum(axis)) / n.sum(axis)
+
+    interval = bootstrap(
+        (errors, others, words),
+        gap,
+        paired=True,
+        vectorized=True,
+        n_resamples=10_000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return {
+        "difference": float(gap(errors, others, words)),
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }
+
+
+def summarize(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Every row's size, error rates and differences."""
+    table = collect(arguments)
+    whole = table[DENSE][0]["parameters"]
+    splits = list(table[DENSE][0]["splits"])
+    rows = {}
+    for name, runs in table.items():
+        size = float(np.mean([run["parameters"] for run in runs]))
+        rows[name] = {"parameters": size, "share": size / whole}
+        for split in splits:
+            rates = [run["splits"][split]["wer"] for run in runs]
+            spread = np.std(rates, ddof=1) if len(rates) > 1 else 0.0
+            rows[name][split] = {
+                "seeds": rates,
+                "mean": float(np.mean(rates)),
+                "spread": float(spread),
+                "to dense": difference(runs, table[DENSE], split),
+            }
+    _compare_to_narrow(rows, table, splits)
+    return {"seeds": arguments.seeds, "splits": splits, "rows": rows}
+
+
+def _compare_to_narrow(
+    rows: dict[str, Any], table: dict[str, list[dict]], splits: list[str]
+) -> None:
+    """Pruned rows also against the dense model of the same size."""
+    for name, runs in table.items():
+        narrow = table.get(name.replace(PRUNED, "narrow"))
+        if name.startswith(PRUNED) and narrow:
+            for split in splits:
+                rows[name][split]["to narrow"] = difference(runs, narrow, split)
+
+
+# ------------------------------------------------------------------ showing
+
+
+def _cell(gap: dict[str, float] | None) -> str:
+    if gap is None:
+        return ""
+    return f"{gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]"
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The table, as it stands in the recipe's README."""
+    splits = summary["splits"]
+    head = ["model", "parameters", "of dense"]
+    for split in splits:
+        head += [f"{split} WER", f"{split}: to dense", f"{split}: to narrow"]
+    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    for name, row in summary["rows"].items():
+        cells = [name, f"{row['parameters']:,.0f}", f"{row['share']:.1%}"]
+        for split in splits:
+            rate = row[split]
+            cells.append(f"{rate['mean']:.2f} ± {rate['spread']:.2f}")
+            cells.append(_cell(rate["to dense"] if name != DENSE else None))
+            cells.append(_cell(rate.get("to narrow")))
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def plot(summary: dict[str, Any], path: Path) -> None:
+    """Error rate over size: the pruned curve and the dense controls."""
+    splits = summary["splits"]
+    figure, axes = plt.subplots(
+        1, len(splits), figsize=(5 * len(splits), 4), squeeze=False
+    )
+    for axis, split in zip(axes[0], splits, strict=True):
+        for label, pruned in ((PRUNED, True), ("dense, narrow", False)):
+            rows = sorted(
+                (row["share"], row[split]["mean"], row[split]["spread"])
+                for name, row in summary["rows"].items()
+                if name.startswith(PRUNED) == pruned
+            )
+            share, mean, spread = np.array(rows).T
+            axis.errorbar(
+                100 * share, mean, spread, marker="o", capsize=3, label=label
+            )
+        axis.set_title(split)
+        axis.set_xlabel("parameters, % of dense")
+        axis.set_ylabel("word error rate, %")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; unknown options go to the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("data_folder", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("results/words"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--jobs", type=int, default=1)
+    known, overrides = parser.parse_known_args(arguments)
+    known.overrides = overrides
+    return known
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, then print and save the comparison."""
+    options = parse(arguments)
+    train_all(options)
+    summary = summarize(options)
+    write_json(options.output / "comparison.json", summary)
+    plot(summary, options.output / "comparison.png")
+    print(markdown(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""Every figure of a run, gathered from the files that the run wrote.
+
+A run need not be finished: what is there is gathered, what is missing is
+None. What is damaged is refused, with the file and the line.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.plan import PruningPlan
+
+TRAINING = "retention.jsonl"
+PLAN = "plan.json"
+RESULTS = "results.json"
+
+REQUIRED = ("epoch", "step", "groups")
+CURVES = (
+    "epoch",
+    "step",
+    "c",
+    "expected_parameters",
+    "kept_parameters",
+    "train_loss",
+    "valid_loss",
+    "valid_wer",
+)
+
+# How the last part of a group's name reads in a plot.
+PLACES = {
+    "ffn_module1": "FFN 1",
+    "query": "query",
+    "value": "value",
+    "convolution_module": "conv",
+    "ffn_module2": "FFN 2",
+}
+
+
+def collect_figures(run_folder: PathLike) -> dict[str, Any]:
+    """Gather every figure of a training run into one dictionary.
+
+    Arguments
+    ---------
+    run_folder : path-like
+        The output folder of a recipe, finished or not.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``seed`` of the run; ``training``, one list per curve
+        and the logits' quantiles and last histogram; ``units``, one row per
+        group with its block, place, size and number of units alive;
+        ``results``, error rates and costs; ``notes``, what a reader should
+        know about missing pieces. JSON can hold all of it.
+
+    Raises
+    ------
+    DataError
+        If the folder is not a run, or one of its files is damaged.
+    """
+    folder = Path(run_folder)
+    _check_run(folder)
+    records, notes = _read_training(folder / TRAINING)
+    results = _read_results(folder / RESULTS)
+    units, source = _units(folder / PLAN, records)
+    notes += _missing(records, source, results)
+    return {
+        "name": (results or {}).get("name") or folder.resolve().name,
+        "seed": (results or {}).get("seed"),
+        "training": _training(records),
+        "units": units,
+        "units_from": source,
+        "results": results,
+        "notes": notes,
+    }
+
+
+def place_of(group: str) -> str:
+    """Return where in its block a group sits, in words for a plot.
+
+    Arguments
+    ---------
+    group : str
+        Name of a unit group.
+
+    Returns
+    -------
+    str
+        One of FFN 1, query, value, conv, FFN 2; "units" elsewhere.
+
+    Example
+    -------
+    >>> place_of("encoder.layers.3.mha_layer.query")
+    'query'
+    """
+    return PLACES.get(group.rpartition(".")[2], "units")
+
+
+def block_numbers(groups: Iterable[str]) -> dict[str, int]:
+    """Number the blocks that groups belong to: 1, 2, ... in forward order.
+
+    Arguments
+    ---------
+    groups : iterable of str
+        Names of unit groups in forward order.
+
+    Returns
+    -------
+    dict of str to int
+        Group name -> number of its block.
+
+    Example
+    -------
+    >>> block_numbers(["layers.0.ffn_module1", "layers.2.ffn_module1"])
+    {'layers.0.ffn_module1': 1, 'layers.2.ffn_module1': 2}
+    """
+    blocks: dict[str, int] = {}
+    return {
+        group: blocks.setdefault(_block_path(group), len(blocks) + 1)
+        for group in groups
+    }
+
+
+def _block_path(group: str) -> str:
+    """A block's path ends with the last index in the group's name."""
+    parts = group.split(".")
+    ends = [i for i, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[: ends[-1] + 1]) if ends else group
+
+
+def _check_run(folder: Path) -> None:
+    if not folder.is_dir():
+        raise DataError(
+            f"The run folder {folder} does not exist; give the output folder "
+            "of a training run."
+        )
+    names = (TRAINING, PLAN, RESULTS)
+    if not any((folder / name).is_file() for name in names):
+        raise DataError(
+            f"The folder {folder} is not a run: it holds none of "
+            f"{', '.join(names)}; give the output folder of a training run."
+        )
+
+
+def _read_training(path: Path) -> tuple[list[dict], list[str]]:
+    """Read the records of all epochs and notes on what was left out.
+
+    A killed run may end in the middle of a line, and repeats epochs once it
+    resumes: then the last record of an epoch counts.
+    """
+    if not path.is_file():
+        return [], []
+    lines = _text(path).splitlines(keepends=True)
+    notes = []
+    if lines and not lines[-1].endswith("\n") and not _is_json(lines[-1]):
+        lines.pop()
+        notes.append(f"The last line of {path.name} is unfinished: left out.")
+    records = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            record = _record(line, f"Line {number} of {path}")
+            records[record["epoch"]] = record
+    return [records[epoch] for epoch in sorted(records)], notes
+
+
+def _record(line: str, where: str) -> dict:
+    record = _parse(line, where)
+    missing = [key for key in REQUIRED if record.get(key) is None]
+    if missing:
+        raise DataError(
+            f"{where} is damaged: it lacks {', '.join(missing)}; delete the "
+            "line, or train on to write the epoch again."
+        )
+    return record
+
+
+def _read_results(path: Path) -> dict | None:
+    if not path.is_file():
+        return None
+    results = _parse(_text(path), f"The file {path}")
+    for key in ("splits", "cost"):
+        if not isinstance(results.setdefault(key, {}), dict):
+            raise DataError(
+                f"The file {path} is damaged: its {key!r} is no JSON object; "
+                "evaluate the run again to rewrite it."
+            )
+    return results
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The file {path} cannot be read ({error}); restore it or delete "
+            "it to report without it."
+        ) from error
+
+
+def _parse(text: str, where: str) -> dict:
+    """Parse a JSON object; NaN and infinities become None."""
+    try:
+        content = json.loads(text, parse_constant=lambda name: None)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where} is damaged: it is no JSON ({error}); restore it or "
+            "delete it to report without it."
+        ) from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{where} is damaged: it is a JSON {type(content).__name__}, not "
+            "an object; restore it or delete it to report without it."
+        )
+    return content
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _training(records: list[dict]) -> dict | None:
+    """Turn one record per epoch into one list per curve."""
+    if not records:
+        return None
+    last = records[-1]
+    kinds = list(last.get("logit_quantiles") or {})
+    curves = {key: [record.get(key) for record in records] for key in CURVES}
+    return {
+        **curves,
+        "dense_parameters": last.get("dense_parameters"),
+        "logit_quantiles": {
+            kind: [
+                (record.get("logit_quantiles") or {}).get(kind)
+                for record in records
+            ]
+            for kind in kinds
+        },
+        "logit_histogram": last.get("logit_histogram"),
+        "retention_mean": {
+            name: group.get("retention_mean")
+            for name, group in last["groups"].items()
+        },
+    }
+
+
+def _units(path: Path, records: list[dict]) -> tuple[list[dict], str]:
+    """List how many units are alive per group: as the plan says, or before
+    there is one, as the last epoch says."""
+    if path.is_file():
+        keep = PruningPlan.load(path).keep
+        alive = {name: (len(k), int(k.sum())) for name, k in keep.items()}
+        source = path.name
+    elif records:
+        alive = _alive(records[-1])
+        source = TRAINING
+    else:
+        return [], ""
+    blocks = block_numbers(alive)
+    rows = [
+        {
+            "group": name,
+            "block": blocks[name],
+            "place": place_of(name),
+            "size": size,
+            "alive": kept,
+        }
+        for name, (size, kept) in alive.items()
+    ]
+    return rows, source
+
+
+def _alive(record: dict) -> dict[str, tuple[int, int]]:
+    try:
+        return {
+            name: (int(group["size"]), int(group["alive"]))
+            for name, group in record["groups"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Epoch {record['epoch']} in {TRAINING} is damaged: a group lacks "
+            "its size or the number of units alive; delete the line, or train "
+            "on to write the epoch again."
+        ) from error
+
+
+def _missing(
+    records: list[dict], source: str, results: dict | None
+) -> list[str]:
+    notes = []
+    if not records:
+        notes.append(f"There is no {TRAINING}: no curves over training.")
+    if source == TRAINING:
+        notes.append(
+            f"There is no {PLAN} yet: units are those of the last epoch."
+        )
+    if results is None:
+        notes.append(
+            f"There is no {RESULTS} yet: costs and error rates follow once "
+            "the run has been evaluated."
+        )
+    return notes
