@@ -63,8 +63,7 @@ class _UnitAttention:
     ) -> None:
         self.query_rows, self.value_rows = tuple(query), tuple(value)
         device = next(self.parameters()).device
-        of_query = HeadPacking(query, at_least=self.rows_per_unit)
-        of_value = HeadPacking(value)
+        of_query, of_value = self._packings(query, value)
         self._even = of_query.even and of_value.even
         packings = (of_query, of_query, of_value)
         filler = 2 * sum(query) + sum(value)
@@ -76,6 +75,11 @@ class _UnitAttention:
             self.register_buffer(name, index, persistent=False)
         self.query_heads = of_query.to(device)
         self.value_heads = of_value.to(device)
+
+    def _packings(
+        self, query: tuple[int, ...], value: tuple[int, ...]
+    ) -> tuple[HeadPacking, HeadPacking]:
+        return HeadPacking(query), HeadPacking(value)
 
     def _split(self, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Joint projection (batch, time, rows) -> q, k, v, each (batch,
@@ -278,6 +282,15 @@ class RoPEUnitAttention(_UnitAttention, RoPEMHA):
         # Not saved while it can be recomputed: stock checkpoints lack it.
         layer.register_buffer("pairs", pairs, persistent=False)
         return layer
+
+    def _packings(
+        self, query: tuple[int, ...], value: tuple[int, ...]
+    ) -> tuple[HeadPacking, HeadPacking]:
+        """The fused attention kernel wants queries and values of one width;
+        a few zeros cost less than doing without it."""
+        width = max(self.rows_per_unit, *query, *value)
+        width += width % self.rows_per_unit
+        return HeadPacking(query, width), HeadPacking(value, width)
 
     def _keep_positions(self, kept: Tensor) -> None:
         index = kept.nonzero().flatten().to(self.pairs.device)

@@ -4,17 +4,17 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class PartialLayerNorm(nn.Module):
     """LayerNorm over the surviving channels with the statistics of all.
 
-    The removed channels are exact zeros at the input, so they need not be
-    there: with r = kept / channels, and mean m and variance v of the kept
-    ones, the mean of all is r * m and their variance is
-    r * (v + (1 - r) * m^2). A sum of non-negative terms: no cancellation.
+    The removed channels are exact zeros at the input, so they hold no
+    parameters, but they count: with r = kept / channels, and mean m and
+    variance v of the kept ones, the mean of all is r * m and their variance
+    is r * (v + (1 - r) * m^2).
 
     Arguments
     ---------
@@ -29,6 +29,7 @@ class PartialLayerNorm(nn.Module):
 
     Example
     -------
+    >>> import torch
     >>> full = nn.LayerNorm(4)
     >>> x = torch.randn(5, 4) * torch.tensor([1.0, 0.0, 1.0, 1.0])
     >>> kept = [0, 2, 3]
@@ -48,15 +49,12 @@ class PartialLayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., kept)."""
-        ratio = len(self.weight) / self.channels
-        # float32 statistics, as LayerNorm has them under autocast.
-        variance, mean = torch.var_mean(
-            x.float(), dim=-1, correction=0, keepdim=True
-        )
-        variance = ratio * (variance + (1.0 - ratio) * mean.square())
-        scale = torch.rsqrt(variance + self.eps)
-        normal = (x - ratio * mean) * scale
-        return (normal * self.weight + self.bias).to(x.dtype)
+        kept = len(self.weight)
+        # The fused kernel over a few zeros is faster than the formula above
+        # spelled out, and sums in the order of the masked model.
+        filled = F.pad(x, (0, self.channels - kept))
+        normal = F.layer_norm(filled, (self.channels,), eps=self.eps)
+        return (normal[..., :kept] * self.weight + self.bias).to(x.dtype)
 
     def extra_repr(self) -> str:
         """The sizes, for ``print(model)``."""
