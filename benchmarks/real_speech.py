@@ -81,13 +81,13 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     if (folder / "sizes.json").exists():
         return
     yaml, changes = ARMS[arm]
-    sizes = SIZES if arm == PRUNED else []
-    changes = {"other_targets": sizes, **changes}
+    if arm == PRUNED:
+        changes = {"other_targets": SIZES, **changes}
     options = [f"--{key}={value}" for key, value in changes.items()]
     folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     with open(folder / "output.txt", "a", encoding="utf-8") as output:
-        subprocess.run(
+        done = subprocess.run(
             [
                 sys.executable,
                 str(RECIPE),
@@ -102,7 +102,10 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             stdout=output,
             stderr=subprocess.STDOUT,
-            check=True,
+        )
+    if done.returncode:
+        raise SystemExit(
+            f"The training {arm}, seed {seed} failed; see {output.name}."
         )
 
 
