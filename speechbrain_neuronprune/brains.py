@@ -1,0 +1,326 @@
+"""Brains that train and prune at the same time.
+
+``AdaptiveDropoutMixin`` gives an existing SpeechBrain ``Brain`` what adaptive
+dropout needs; ``AdaptiveDropoutASR`` is the CTC recogniser of the recipes.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.optimizers import rm_vector_weight_decay
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.attach import retention_logits
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.retention_log import (
+    RetentionLog,
+    alive_units,
+    retention_figures,
+)
+from speechbrain_neuronprune.units import count_parameters
+
+
+class AdaptiveDropoutMixin:
+    """Makes a ``Brain`` train the gates of one of its modules.
+
+    Put it before the Brain in the bases. It needs the gates attached to the
+    module called ``pruned_module`` (``attach_adaptive_dropout``), and in the
+    hyperparameters ``logits_opt_class``, the optimiser of the gates' logits:
+    ``torch.optim.Adam`` with a learning rate of its own, which no schedule
+    lowers, and ``weight_decay`` 2 * gamma, the pull towards c(t) (paper A,
+    eq. 5, reparametrised). All other parameters are the business of the
+    Brain's ``opt_class``. A model without gates trains as it would without
+    the mixin.
+
+    With ``output_folder`` among the hyperparameters, a line per epoch goes to
+    ``retention.jsonl`` there.
+    """
+
+    pruned_module = "Transformer"
+
+    @property
+    def pruned(self) -> nn.Module:
+        """The module with the gates, without its distributed wrapper."""
+        module = self.modules[self.pruned_module]
+        return getattr(module, "module", module)
+
+    @property
+    def schedule(self) -> RetentionSchedule | None:
+        """c(t), shared by the gates; None for a model without any."""
+        modules = self.pruned.modules()
+        return next(
+            (m for m in modules if isinstance(m, RetentionSchedule)), None
+        )
+
+    @property
+    def final_phase(self) -> bool:
+        """Whether c(t) has reached its end (true without gates)."""
+        schedule = self.schedule
+        return schedule is None or schedule.c() <= schedule.c_end
+
+    # ------------------------------------------------------------ optimisers
+
+    def init_optimizers(self) -> None:
+        """Give the logits one optimiser and all the rest another."""
+        logits = list(retention_logits(self.pruned))
+        groups = _without(self._parameter_groups(), logits)
+        self.optimizer = self.opt_class(groups)
+        self.optimizers_dict = {"opt_class": self.optimizer}
+        self._make_recoverable("optimizer", self.optimizer)
+        if logits:
+            self.logits_optimizer = self.hparams.logits_opt_class(logits)
+            self.optimizers_dict["logits_opt_class"] = self.logits_optimizer
+            self._make_recoverable("logits_optimizer", self.logits_optimizer)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        if self.remove_vector_weight_decay:
+            return rm_vector_weight_decay(self.modules)
+        return [{"params": list(self.modules.parameters())}]
+
+    def _make_recoverable(self, name: str, thing: Any) -> None:
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable(name, thing)
+
+    def optimizers_step(self) -> None:
+        """Step the optimisers, then c(t): once per step, never per batch."""
+        super().optimizers_step()
+        schedule = self.schedule
+        if schedule is not None:
+            schedule.advance()
+
+    def check_loss_isfinite(self, loss: Tensor) -> None:
+        """Stop with a clear message before a loss that is not a number can
+        reach the parameters, and so a checkpoint."""
+        if torch.isfinite(loss):
+            return
+        if self.scaler.is_enabled() or self.skip_nonfinite_grads:
+            self.nonfinite_count += 1  # such steps leave the parameters alone
+            if self.nonfinite_count <= self.nonfinite_patience:
+                return
+        raise TrainingError(
+            f"The loss is {loss.item()} at optimizer step "
+            f"{self.optimizer_step + 1}; lower the learning rate, warm up "
+            "longer, or pass --skip_nonfinite_grads if single utterances are "
+            "to blame. The last checkpoint is intact."
+        )
+
+    # --------------------------------------------------------------- the log
+
+    def on_fit_start(self) -> None:
+        """Recover, then drop log lines of epochs that will run again."""
+        super().on_fit_start()
+        if if_main_process() and self._retention_log is not None:
+            self._retention_log.drop_after(self._epochs_done())
+
+    def on_stage_end(
+        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
+    ) -> None:
+        """Log the gates after validation, before a checkpoint is saved."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = stage_loss
+        if stage == sb.Stage.VALID and if_main_process():
+            self._log_retention(stage_loss, epoch)
+        super().on_stage_end(stage, stage_loss, epoch)
+
+    def valid_figures(self) -> dict[str, float]:
+        """More figures of this epoch for the retention log."""
+        return {}
+
+    def retention_stats(self) -> dict[str, float]:
+        """A few readable entries for the training log."""
+        schedule = self.schedule
+        if schedule is None:
+            return {}
+        figures = self._retention_figures()
+        alive = alive_units(figures)
+        return {
+            "c": round(schedule.c(), 3),
+            "expected parameters": figures["expected_parameters"],
+            **{f"alive {kind}": number for kind, number in alive.items()},
+        }
+
+    @property
+    def _retention_log(self) -> RetentionLog | None:
+        folder = getattr(self.hparams, "output_folder", None)
+        return folder and RetentionLog(Path(folder) / "retention.jsonl")
+
+    def _epochs_done(self) -> int:
+        counter = getattr(self.hparams, "epoch_counter", None)
+        return 0 if counter is None else counter.current
+
+    def _retention_figures(self) -> dict[str, Any]:
+        whole = count_parameters(self.modules)
+        others = whole - count_parameters(self.pruned)
+        return retention_figures(self.pruned, others)
+
+    def _log_retention(self, valid_loss: float, epoch: int) -> None:
+        if self._retention_log is None:
+            return
+        schedule = self.schedule
+        line = {
+            "epoch": epoch,
+            "step": self.optimizer_step,
+            "c": None if schedule is None else schedule.c(),
+            **self._retention_figures(),
+            "train_loss": _finite(getattr(self, "train_loss", None)),
+            "valid_loss": _finite(valid_loss),
+            **self.valid_figures(),
+        }
+        self._retention_log.append(line)
+
+
+def _without(
+    groups: list[dict[str, Any]], excluded: list[Tensor]
+) -> list[dict[str, Any]]:
+    """Parameter groups without some of their parameters."""
+    unwanted = {id(parameter) for parameter in excluded}
+    return [
+        {
+            **group,
+            "params": [p for p in group["params"] if id(p) not in unwanted],
+        }
+        for group in groups
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    """A float for JSON, which knows neither NaN nor infinity."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
+    """A CTC recogniser: features, convolutions, encoder, output layer.
+
+    Modules: ``normalize``, ``CNN``, ``Transformer`` (a ``TransformerASR``
+    without decoder), ``ctc_lin``. Hyperparameters: ``compute_features``,
+    ``log_softmax``, ``ctc_cost``, ``decoding_function``, ``tokenizer``,
+    ``lr_annealing``, ``epoch_counter``, ``train_logger``,
+    ``error_rate_computer``, ``number_of_checkpoints``; optionally
+    ``wav_augment``, and ``fea_augment`` with the number of optimizer steps
+    before it begins, ``fea_augment_after``.
+    """
+
+    def compute_forward(
+        self, batch: Any, stage: sb.Stage
+    ) -> tuple[Tensor, Tensor, list[list[int]] | None]:
+        """Log-posteriors, their relative lengths and, but in training, the
+        decoded tokens."""
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
+            wavs, lengths = self.hparams.wav_augment(wavs, lengths)
+        features = self.hparams.compute_features(wavs)
+        features = self.modules.normalize(
+            features, lengths, epoch=self.hparams.epoch_counter.current
+        )
+        if stage == sb.Stage.TRAIN and self._masks_features:
+            features, lengths = self.hparams.fea_augment(features, lengths)
+        hidden = self.modules.CNN(features)
+        encoded, _ = self.modules.Transformer(hidden, None, lengths)
+        log_probs = self.hparams.log_softmax(self.modules.ctc_lin(encoded))
+        if stage == sb.Stage.TRAIN:
+            return log_probs, lengths, None
+        return log_probs, lengths, self.decode(log_probs, lengths)
+
+    def compute_objectives(
+        self, predictions: tuple, batch: Any, stage: sb.Stage
+    ) -> Tensor:
+        """The CTC loss; out of training also the word errors."""
+        log_probs, lengths, hypotheses = predictions
+        tokens, token_lengths = batch.tokens
+        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
+            tokens = self.hparams.wav_augment.replicate_labels(tokens)
+            token_lengths = self.hparams.wav_augment.replicate_labels(
+                token_lengths
+            )
+        if stage != sb.Stage.TRAIN:
+            self.error_rate.append(
+                batch.id, self.words(hypotheses), self.references(batch)
+            )
+        return self.hparams.ctc_cost(log_probs, tokens, lengths, token_lengths)
+
+    @property
+    def _masks_features(self) -> bool:
+        """Whether SpecAugment has begun; it would lengthen the plateau."""
+        begin = getattr(self.hparams, "fea_augment_after", 0)
+        has_begun = self.optimizer_step >= begin
+        return has_begun and hasattr(self.hparams, "fea_augment")
+
+    # ------------------------------------------------------------- decoding
+
+    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
+        """Token ids of every utterance."""
+        return self.hparams.decoding_function(log_probs, lengths)
+
+    def words(self, hypotheses: list[list[int]]) -> list[list[str]]:
+        """Words of decoded token ids."""
+        decode = self.hparams.tokenizer.decode_ids
+        return [decode(tokens).split() for tokens in hypotheses]
+
+    @staticmethod
+    def references(batch: Any) -> list[list[str]]:
+        """The words that were spoken."""
+        return [text.split() for text in batch.wrd]
+
+    @contextlib.contextmanager
+    def replaced(self, pruned: nn.Module) -> Iterator[None]:
+        """Compute with another network in place of the pruned module."""
+        original = self.modules[self.pruned_module]
+        self.modules[self.pruned_module] = pruned.to(self.device).eval()
+        try:
+            yield
+        finally:
+            self.modules[self.pruned_module] = original
+
+    # --------------------------------------------------------------- stages
+
+    def on_fit_batch_start(self, batch: Any, should_step: bool) -> None:
+        """Anneal the model's learning rate; the logits keep theirs."""
+        if should_step:
+            self.hparams.lr_annealing(self.optimizer)
+
+    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
+        """Start counting word errors."""
+        if stage != sb.Stage.TRAIN:
+            self.error_rate = self.hparams.error_rate_computer()
+
+    def valid_figures(self) -> dict[str, float]:
+        """The word error rate of the development split."""
+        return {"valid_wer": self.error_rate.summarize("error_rate")}
+
+    def on_stage_end(
+        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
+    ) -> None:
+        """Log, and save a checkpoint after every epoch."""
+        super().on_stage_end(stage, stage_loss, epoch)
+        if stage != sb.Stage.VALID:
+            return
+        wer = self.error_rate.summarize("error_rate")
+        if if_main_process():
+            self.hparams.train_logger.log_stats(
+                stats_meta={
+                    "epoch": epoch,
+                    "steps": self.optimizer_step,
+                    "lr": self.optimizer.param_groups[0]["lr"],
+                    **self.retention_stats(),
+                },
+                train_stats={"loss": self.train_loss},
+                valid_stats={"loss": stage_loss, "WER": wer},
+            )
+        self.checkpointer.save_and_keep_only(
+            meta={"epoch": epoch, "WER": wer, "final_phase": self.final_phase},
+            num_to_keep=self.hparams.number_of_checkpoints,
+            ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
+        )

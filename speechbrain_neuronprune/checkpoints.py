@@ -1,0 +1,162 @@
+"""Checkpoints that survive a kill, and the average of a run's last ones.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from speechbrain.utils.checkpoints import (
+    Checkpoint,
+    Checkpointer,
+    average_checkpoints,
+)
+from speechbrain.utils.distributed import main_process_only
+from speechbrain.utils.logger import get_logger
+
+from speechbrain_neuronprune.errors import TrainingError
+
+logger = get_logger(__name__)
+
+UNFINISHED = "unfinished-"
+
+
+class AtomicCheckpointer(Checkpointer):
+    """A ``Checkpointer`` whose checkpoints are either complete or absent.
+
+    SpeechBrain's writes file after file into the checkpoint's final folder,
+    so a kill meanwhile leaves a damaged checkpoint that looks like the most
+    recent one. Here the folder gets its name when it is complete.
+
+    Example
+    -------
+    >>> model = torch.nn.Linear(2, 2)
+    >>> folder = getfixture("tmp_path") / "save"
+    >>> checkpointer = AtomicCheckpointer(folder, {"model": model})
+    >>> saved = checkpointer.save_checkpoint(name="first")
+    >>> [path.name for path in folder.iterdir()]
+    ['CKPT+first']
+    """
+
+    def save_checkpoint(
+        self, *args: Any, verbosity: int = logging.INFO, **kwargs: Any
+    ) -> Checkpoint | None:
+        """Save a checkpoint, with the arguments of ``Checkpointer``."""
+        self._remove_unfinished()
+        saved = super().save_checkpoint(
+            *args, verbosity=logging.DEBUG, **kwargs
+        )
+        if saved is None:  # not the main process
+            return None
+        folder = _finished(saved.path)
+        os.replace(saved.path, folder)
+        logger.log(verbosity, "Saved a checkpoint in %s", folder)
+        files = {
+            name: folder / path.name for name, path in saved.paramfiles.items()
+        }
+        return Checkpoint(folder, saved.meta, files)
+
+    def save_and_keep_only(
+        self, *args: Any, importance_keys: Sequence = (), **kwargs: Any
+    ) -> None:
+        """Save a checkpoint and delete others, as ``Checkpointer`` does."""
+        # The host appends to its default list, so each call would be slower.
+        super().save_and_keep_only(
+            *args, importance_keys=list(importance_keys), **kwargs
+        )
+
+    @main_process_only
+    def _remove_unfinished(self) -> None:
+        for folder in self.checkpoints_dir.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(folder)
+
+    def _new_checkpoint_dirpath(self) -> Path:
+        return _unfinished(super()._new_checkpoint_dirpath())
+
+    def _custom_checkpoint_dirpath(self, name: str) -> Path:
+        return _unfinished(super()._custom_checkpoint_dirpath(name))
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Load a checkpoint like ``Checkpointer``; name a damaged one."""
+        try:
+            super().load_checkpoint(checkpoint)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise TrainingError(
+                f"The checkpoint {checkpoint.path} cannot be loaded "
+                f"({reason}); delete that folder to resume from the one "
+                "before, or choose another output_folder if it belongs to "
+                "another model."
+            ) from error
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(UNFINISHED + folder.name)
+
+
+def _finished(folder: Path) -> Path:
+    return folder.with_name(folder.name.removeprefix(UNFINISHED))
+
+
+def load_final_average(
+    checkpointer: Checkpointer, name: str, number: int
+) -> list[Checkpoint]:
+    """Load the average of the last checkpoints of a run's final phase.
+
+    Averaging must not mix in a checkpoint from before the pruning: only those
+    whose meta data say ``final_phase: True`` count. If there are none (a run
+    cut short), the most recent one is taken alone.
+
+    Arguments
+    ---------
+    checkpointer : Checkpointer
+        Holds the model as a recoverable.
+    name : str
+        Name of that recoverable.
+    number : int
+        How many checkpoints to average at most.
+
+    Returns
+    -------
+    list of Checkpoint
+        Those averaged, the most recent one first.
+
+    Example
+    -------
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> folder = getfixture("tmp_path") / "save"
+    >>> checkpointer = AtomicCheckpointer(folder, {"model": model})
+    >>> for value, final in [(9.0, False), (1.0, True), (2.0, True)]:
+    ...     _ = torch.nn.init.constant_(model.weight, value)
+    ...     _ = checkpointer.save_checkpoint(meta={"final_phase": final})
+    >>> len(load_final_average(checkpointer, "model", number=10))
+    2
+    >>> model.weight.item()
+    1.5
+    """
+    complete = checkpointer.find_checkpoints(
+        ckpt_predicate=lambda checkpoint: name in checkpoint.paramfiles
+    )
+    if not complete:
+        raise TrainingError(
+            f"There is no checkpoint in {checkpointer.checkpoints_dir}; train "
+            "the model before you evaluate it."
+        )
+    final = [c for c in complete if c.meta.get("final_phase")]
+    chosen = final[: max(number, 1)] or complete[:1]
+    average = average_checkpoints(chosen, name, parameter_loader=_load_separate)
+    checkpointer.recoverables[name].load_state_dict(average)
+    return chosen
+
+
+def _load_separate(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
+    """Load a state dict whose tensors share no storage: those of a module
+    that sits in several places would be summed once per place."""
+    state = torch.load(path, map_location=map_location)
+    return {key: value.clone() for key, value in state.items()}

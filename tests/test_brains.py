@@ -1,0 +1,341 @@
+"""Brains that train gates: optimisers, schedule, log, resume, bad losses.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import speechbrain as sb
+import torch
+from speechbrain.utils.epoch_loop import EpochCounter
+
+from speechbrain_neuronprune import (
+    RetentionSchedule,
+    adaptive_dropouts,
+    attach_adaptive_dropout,
+)
+from speechbrain_neuronprune.brains import (
+    AdaptiveDropoutASR,
+    AdaptiveDropoutMixin,
+)
+from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.errors import TrainingError
+
+BATCHES = 6
+
+
+class Toy(sb.Brain):
+    """An existing Brain, which knows nothing of gates."""
+
+    def compute_forward(self, batch, stage):
+        return self.modules.Transformer(batch, None)[0]
+
+    def compute_objectives(self, predictions, batch, stage):
+        return predictions.square().mean()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        if stage == sb.Stage.VALID and self.checkpointer is not None:
+            self.checkpointer.save_checkpoint()
+
+
+class PruningToy(AdaptiveDropoutMixin, Toy):
+    """The same, pruning."""
+
+
+@pytest.fixture
+def make_brain(tmp_path, make_asr):
+    def build(gated=True, epochs=2, **run_opts):
+        torch.manual_seed(0)
+        network = make_asr()
+        if gated:
+            attach_adaptive_dropout(network, RetentionSchedule(steps=4))
+        counter = EpochCounter(limit=epochs)
+        hparams = {
+            "logits_opt_class": partial(
+                torch.optim.Adam, lr=0.01, weight_decay=0.002
+            ),
+            "epoch_counter": counter,
+            "output_folder": str(tmp_path),
+        }
+        return PruningToy(
+            modules={"Transformer": network},
+            opt_class=partial(torch.optim.Adam, lr=0.001, weight_decay=0.1),
+            hparams=hparams,
+            run_opts={"device": "cpu", "noprogressbar": True, **run_opts},
+            checkpointer=AtomicCheckpointer(
+                tmp_path / "save", {"network": network, "counter": counter}
+            ),
+        )
+
+    return build
+
+
+def speech(batches=BATCHES):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.rand(2, 10, 20, generator=generator) for _ in range(batches)]
+
+
+def fit(brain, batches=BATCHES):
+    loader = torch.utils.data.DataLoader(speech(batches), batch_size=None)
+    valid = torch.utils.data.DataLoader(speech(1), batch_size=None)
+    brain.fit(brain.hparams.epoch_counter, loader, valid)
+
+
+def logits(brain):
+    gates = adaptive_dropouts(brain.pruned).values()
+    return [gate.logits.detach().clone() for gate in gates]
+
+
+def test_logits_have_an_optimizer_of_their_own(make_brain):
+    brain = make_brain()
+    brain.init_optimizers()
+    [model_group] = brain.optimizer.param_groups
+    [logit_group] = brain.logits_optimizer.param_groups
+    assert logit_group["lr"], logit_group["weight_decay"] == (0.01, 0.002)
+    gates = adaptive_dropouts(brain.pruned).values()
+    assert {id(p) for p in logit_group["params"]} == {
+        id(gate.logits) for gate in gates
+    }
+    everything = {id(p) for p in brain.modules.parameters()}
+    model = {id(p) for p in model_group["params"]}
+    assert model == everything - {id(p) for p in logit_group["params"]}
+
+
+def test_vectors_without_decay_leave_the_logits_out_too(make_brain):
+    brain = make_brain(remove_vector_weight_decay=True)
+    brain.init_optimizers()
+    counted = sum(len(g["params"]) for g in brain.optimizer.param_groups)
+    gates = adaptive_dropouts(brain.pruned)
+    assert counted + len(gates) == len(list(brain.modules.parameters()))
+
+
+def test_both_optimizers_step(make_brain):
+    brain = make_brain(epochs=1)
+    weight = brain.pruned.encoder.layers[0].ffn_module1[1].ffn[0].weight
+    before = weight.detach().clone()
+    fit(brain)
+    assert not torch.equal(weight, before)
+    assert all(values.ne(0).any() for values in logits(brain))
+
+
+def test_the_pull_is_coupled_weight_decay(make_brain):
+    brain = make_brain()
+    brain.init_optimizers()
+    for gate in adaptive_dropouts(brain.pruned).values():
+        torch.nn.init.constant_(gate.logits, 0.5)
+        gate.logits.grad = torch.zeros_like(gate.logits)
+    brain.logits_optimizer.step()
+    # Adam turns any gradient into a first step of the learning rate.
+    for values in logits(brain):
+        assert values == pytest.approx(0.49, abs=1e-4)
+
+
+@pytest.mark.parametrize("factor, steps", [(1, 6), (3, 2), (4, 1)])
+def test_c_advances_once_per_optimizer_step(make_brain, factor, steps):
+    brain = make_brain(epochs=1, grad_accumulation_factor=factor)
+    fit(brain)
+    assert brain.optimizer_step == steps
+    assert brain.schedule.step == steps
+
+
+def test_the_final_phase_begins_when_c_has_arrived(make_brain):
+    brain = make_brain()
+    assert not brain.final_phase
+    brain.schedule.advance(4)
+    assert brain.final_phase
+
+
+def test_a_dense_model_trains_the_same_way(make_brain):
+    brain = make_brain(gated=False)
+    fit(brain)
+    assert brain.optimizer_step == 2 * BATCHES
+    assert brain.schedule is None and brain.final_phase
+    assert list(brain.optimizers_dict) == ["opt_class"]
+    assert brain.retention_stats() == {}
+    last = brain._retention_log.lines()[-1]
+    assert last["c"] is None
+    assert last["kept_parameters"] == last["dense_parameters"]
+
+
+def test_dense_steps_are_those_of_the_brain_without_the_mixin(make_brain):
+    pruning, plain = make_brain(gated=False), make_brain(gated=False)
+    plain = Toy(
+        modules=dict(plain.modules),
+        opt_class=plain.opt_class,
+        hparams={"epoch_counter": EpochCounter(limit=2)},
+        run_opts={"device": "cpu", "noprogressbar": True},
+    )
+    fit(plain)
+    fit(pruning)
+    for a, b in zip(
+        plain.modules.parameters(),
+        pruning.modules.parameters(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_a_line_per_epoch_is_logged(make_brain):
+    brain = make_brain(epochs=2)
+    fit(brain)
+    lines = brain._retention_log.lines()
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["step"] for line in lines] == [BATCHES, 2 * BATCHES]
+    assert [line["c"] for line in lines] == [-2.0, -2.0]
+    assert all(line["train_loss"] > 0 for line in lines)
+    assert all(line["valid_loss"] > 0 for line in lines)
+
+
+def test_the_training_log_is_numbers(make_brain):
+    stats = make_brain().retention_stats()
+    assert stats["c"] == 10.0
+    assert stats["alive ffn"] == 4 * 24
+    assert stats["expected parameters"] > 0
+    assert all(isinstance(value, (int, float)) for value in stats.values())
+
+
+def test_a_resumed_run_has_the_same_step_and_logits(make_brain):
+    first = make_brain(epochs=2)
+    fit(first)
+    second = make_brain(epochs=2)
+    fit(second)  # recovers, and has nothing left to do
+    assert second.schedule.step == first.schedule.step == 2 * BATCHES
+    assert second.schedule.c() == -2.0
+    for a, b in zip(logits(first), logits(second), strict=True):
+        assert torch.equal(a, b)
+    states = [brain.logits_optimizer.state_dict() for brain in (first, second)]
+    assert states[0]["state"][0]["step"] == states[1]["state"][0]["step"]
+
+
+def test_a_kill_within_an_epoch_loses_only_what_was_not_saved(make_brain):
+    killed = make_brain(epochs=2, ckpt_interval_steps=4)
+    killed.on_fit_batch_end = _kill_at(step=BATCHES + 5)
+    with pytest.raises(KeyboardInterrupt):
+        fit(killed)
+    assert len(killed._retention_log.lines()) == 1
+    resumed = make_brain(epochs=2)
+    resumed.init_optimizers()
+    resumed.checkpointer.recover_if_possible()
+    assert resumed.schedule.step == BATCHES + 4
+    assert resumed.optimizer_step == BATCHES + 4
+
+
+def _kill_at(step):
+    calls = iter(range(1, step + 1))
+
+    def on_fit_batch_end(batch, outputs, loss, should_step):
+        if next(calls) == step:
+            raise KeyboardInterrupt
+
+    return on_fit_batch_end
+
+
+def test_lines_of_epochs_that_run_again_are_dropped(make_brain):
+    fit(make_brain(epochs=1))
+    brain = make_brain(epochs=2)
+    brain._retention_log.append({"epoch": 2, "from": "the killed run"})
+    fit(brain)
+    lines = brain._retention_log.lines()
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert "from" not in lines[1]
+
+
+def test_a_loss_that_is_no_number_stops_before_the_parameters(make_brain):
+    brain = make_brain()
+    before = [p.detach().clone() for p in brain.modules.parameters()]
+    brain.compute_objectives = lambda predictions, batch, stage: (
+        predictions.mean() * float("nan")
+    )
+    with pytest.raises(TrainingError, match="loss is nan at optimizer step 1"):
+        fit(brain)
+    for old, new in zip(before, brain.modules.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_single_bad_losses_may_be_skipped(make_brain):
+    brain = make_brain(epochs=1, skip_nonfinite_grads=True)
+    losses = iter([float("inf")] * 2 + [1.0] * 10)
+    brain.compute_objectives = lambda predictions, batch, stage: (
+        predictions.mean() * next(losses)
+    )
+    fit(brain)
+    for parameter in brain.modules.parameters():
+        assert torch.isfinite(parameter).all()
+
+
+def test_patience_with_bad_losses_ends(make_brain):
+    brain = make_brain(skip_nonfinite_grads=True, nonfinite_patience=2)
+    brain.compute_objectives = lambda predictions, batch, stage: (
+        predictions.mean() * float("nan")
+    )
+    with pytest.raises(TrainingError, match="--skip_nonfinite_grads"):
+        fit(brain)
+    assert brain.nonfinite_count == 3
+
+
+def test_mixed_precision_keeps_the_logits_in_float32(make_brain):
+    brain = make_brain(epochs=1, precision="bf16")
+    fit(brain)
+    assert brain.schedule.step == BATCHES
+    assert all(values.dtype == torch.float32 for values in logits(brain))
+
+
+# ------------------------------------------------------------ the recogniser
+
+
+@pytest.fixture
+def recogniser(make_asr):
+    network = attach_adaptive_dropout(make_asr(), RetentionSchedule())
+    words = ["", "ONE", "TWO"]
+    tokenizer = SimpleNamespace(
+        decode_ids=lambda ids: " ".join(words[i] for i in ids)
+    )
+    return AdaptiveDropoutASR(
+        modules={"Transformer": network},
+        opt_class=partial(torch.optim.Adam, lr=1.0),
+        hparams={
+            "logits_opt_class": partial(torch.optim.Adam, lr=0.01),
+            "tokenizer": tokenizer,
+            "lr_annealing": lambda optimizer: optimizer.param_groups[0].update(
+                lr=0.5
+            ),
+            "decoding_function": partial(
+                sb.decoders.ctc_greedy_decode, blank_id=0
+            ),
+        },
+        run_opts={"device": "cpu"},
+    )
+
+
+def test_only_the_models_learning_rate_is_annealed(recogniser):
+    recogniser.init_optimizers()
+    recogniser.on_fit_batch_start(batch=None, should_step=False)
+    assert recogniser.optimizer.param_groups[0]["lr"] == 1.0
+    recogniser.on_fit_batch_start(batch=None, should_step=True)
+    assert recogniser.optimizer.param_groups[0]["lr"] == 0.5
+    assert recogniser.logits_optimizer.param_groups[0]["lr"] == 0.01
+
+
+def test_words_and_references(recogniser):
+    assert recogniser.words([[1, 2], []]) == [["ONE", "TWO"], []]
+    batch = SimpleNamespace(wrd=["ONE TWO", "TWO"])
+    assert recogniser.references(batch) == [["ONE", "TWO"], ["TWO"]]
+
+
+def test_decoding_stops_at_the_length(recogniser):
+    best = torch.tensor([[1, 1, 0, 2, 2, 2], [2, 0, 1, 1, 1, 1]])
+    log_probs = torch.nn.functional.one_hot(best, 3).float()
+    lengths = torch.tensor([1.0, 1 / 3])
+    assert recogniser.decode(log_probs, lengths) == [[1, 2], [2]]
+
+
+def test_a_network_is_replaced_for_a_while(recogniser, make_asr):
+    original, other = recogniser.pruned, make_asr().train()
+    with pytest.raises(KeyboardInterrupt):
+        with recogniser.replaced(other):
+            assert recogniser.pruned is other and not other.training
+            raise KeyboardInterrupt
+    assert recogniser.pruned is original
