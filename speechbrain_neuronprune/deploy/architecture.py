@@ -1,0 +1,46 @@
+"""The architecture of a compact model, rebuilt from its widths.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from speechbrain_neuronprune.compaction import compact
+from speechbrain_neuronprune.plan import PruningPlan
+
+
+def narrow(
+    model: nn.Module, widths: Mapping[str, int | Sequence[int]]
+) -> nn.Module:
+    """Build the architecture into which a compact model's weights fit.
+
+    For yaml: ``!apply:speechbrain_neuronprune.deploy.narrow``, with the dense
+    model and ``PruningPlan.widths``. The weights are arbitrary until a
+    checkpoint is loaded.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The dense architecture.
+    widths : mapping
+        Group name to units, or to a list of units per attention head.
+
+    Returns
+    -------
+    nn.Module
+        A narrower model.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.models.transformer.Conformer import (
+    ...     ConformerEncoder,
+    ... )
+    >>> encoder = ConformerEncoder(1, 16, 32, 2, kernel_size=3)
+    >>> encoder = narrow(encoder, {"layers.0.ffn_module1": 5})
+    >>> encoder.layers[0].ffn_module1[1].ffn[0].weight.shape
+    torch.Size([5, 16])
+    """
+    return compact(model, PruningPlan.from_widths(model, widths))

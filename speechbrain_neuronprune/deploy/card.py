@@ -1,0 +1,94 @@
+"""The model card: what a compact model is, and its figures.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+CARD = """\
+# {name}
+
+A CTC speech recogniser (Conformer encoder, greedy search), pruned to
+**{share:.1%}** of its parameters by adaptive dropout while it was trained
+(Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning Conformers",
+arXiv 2412.04836). The removed units are gone, not masked.
+
+## Use
+
+```python
+from speechbrain.inference import EncoderASR
+
+asr = EncoderASR.from_hparams(source="THIS_FOLDER")
+print(asr.transcribe_file("speech.wav"))
+```
+
+The package speechbrain-neuronprune must be installed. Input is speech at
+{sample_rate} Hz, one channel; other files are resampled.
+
+## Size and speed
+
+| | parameters | MACs | latency | real-time factor | peak memory |
+| --- | ---: | ---: | ---: | ---: | ---: |
+{costs}
+
+One utterance of {seconds:g} s, from waveform to posteriors, on {device}.
+"Dense" is the trained network with all its units, "masked" the same with the
+removed units at zero, "compact" this model.
+
+## Word error rate, %
+
+| split | utterances | dense | masked | compact |
+| --- | ---: | ---: | ---: | ---: |
+{splits}
+
+The largest difference between the log-posteriors of the masked and the
+compact model is {max_difference:.1e}.
+
+## Training
+
+Splits {train_splits}; seed {seed}; {steps} optimizer steps. `plan.json` says
+which units of the dense network stayed.
+"""
+
+
+def model_card(results: Mapping[str, Any]) -> str:
+    """Write the model card.
+
+    Arguments
+    ---------
+    results : mapping
+        What ``results.json`` holds.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    cost = results["cost"]
+    return CARD.format(
+        **{key: results[key] for key in ("name", "seed", "max_difference")},
+        **results["training"],
+        **results["example"],
+        share=cost["compact"]["parameters"] / cost["dense"]["parameters"],
+        costs="\n".join(_cost_row(name, row) for name, row in cost.items()),
+        splits="\n".join(
+            _split_row(name, row) for name, row in results["splits"].items()
+        ),
+    )
+
+
+def _cost_row(name: str, cost: Mapping[str, Any]) -> str:
+    return (
+        f"| {name} | {cost['parameters']:,} | {cost['macs'] / 1e6:.1f} M "
+        f"| {cost['latency_ms']:.1f} ms | {cost['real_time_factor']:.4f} "
+        f"| {cost['peak_memory_mb']:.1f} MB |"
+    )
+
+
+def _split_row(name: str, split: Mapping[str, Any]) -> str:
+    rates = " | ".join(
+        f"{split[variant]:.2f}" for variant in ("dense", "masked", "compact")
+    )
+    return f"| {name} | {split['utterances']} | {rates} |"

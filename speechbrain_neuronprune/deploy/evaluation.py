@@ -1,0 +1,198 @@
+"""Error rates and costs of the dense, the masked and the compact model.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import speechbrain as sb
+import torch
+from speechbrain.lobes.models.transformer.TransformerASR import EncoderWrapper
+from speechbrain.nnet.containers import LengthsCapableSequential
+from speechbrain.utils.metric_stats import ErrorRateStats
+from torch import nn
+
+from speechbrain_neuronprune.compaction import (
+    apply_masks,
+    compact,
+    remove_gates,
+)
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.report.cost import compare_latency, measure_cost
+
+SECONDS = 10.0  # of audio, for the costs
+
+
+def make_variants(model: nn.Module, plan: PruningPlan) -> dict[str, nn.Module]:
+    """Make the three networks to be compared.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The trained network; it is not changed.
+    plan : PruningPlan
+        Which units stay.
+
+    Returns
+    -------
+    dict of str to nn.Module
+        ``dense`` with every unit open, ``masked``, and ``compact``.
+    """
+    return {
+        "dense": remove_gates(copy.deepcopy(model)),
+        "masked": apply_masks(copy.deepcopy(model), plan),
+        "compact": compact(model, plan),
+    }
+
+
+@dataclass
+class SplitScores:
+    """What the variants made of one split.
+
+    Arguments
+    ---------
+    stats : dict of str to ErrorRateStats
+        Variant to word errors.
+    max_difference : float
+        Largest difference between the log-posteriors of the masked and the
+        compact model at a valid frame.
+    """
+
+    stats: dict[str, ErrorRateStats]
+    max_difference: float = 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Error rates, utterances and identical hypotheses, for JSON."""
+        hypotheses = {
+            name: [score["hyp_tokens"] for score in stats.scores]
+            for name, stats in self.stats.items()
+        }
+        pairs = list(
+            zip(hypotheses["masked"], hypotheses["compact"], strict=True)
+        )
+        return {
+            **{
+                name: stats.summarize("error_rate")
+                for name, stats in self.stats.items()
+            },
+            "utterances": len(pairs),
+            "identical": sum(masked == small for masked, small in pairs),
+        }
+
+
+@torch.no_grad()
+def score_split(
+    brain: sb.Brain,
+    variants: Mapping[str, nn.Module],
+    dataset: Any,
+    loader_options: Mapping[str, Any],
+) -> SplitScores:
+    """Recognise a split with all variants, batch by batch.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        Computes and decodes.
+    variants : mapping of str to nn.Module
+        What ``make_variants`` made.
+    dataset : DynamicItemDataset
+        The split.
+    loader_options : mapping
+        Options of the data loader.
+
+    Returns
+    -------
+    SplitScores
+        Errors and differences.
+    """
+    loader = brain.make_dataloader(
+        dataset, sb.Stage.TEST, ckpt_prefix=None, **loader_options
+    )
+    scores = SplitScores(
+        {name: brain.hparams.error_rate_computer() for name in variants}
+    )
+    brain.modules.eval()
+    for batch in loader:
+        outputs = {}
+        for name, network in variants.items():
+            with brain.replaced(network), brain.evaluation_ctx:
+                outputs[name] = brain.compute_forward(batch, sb.Stage.TEST)
+            scores.stats[name].append(
+                batch.id,
+                brain.words(outputs[name][2]),
+                brain.references(batch),
+            )
+        if {"masked", "compact"} <= outputs.keys():
+            difference = _difference(outputs["masked"], outputs["compact"])
+            scores.max_difference = max(scores.max_difference, difference)
+    return scores
+
+
+def _difference(masked: tuple, small: tuple) -> float:
+    """The largest difference of log-posteriors at a valid frame."""
+    log_probs, lengths, _ = masked
+    frames = torch.arange(log_probs.shape[1], device=log_probs.device)
+    valid = frames < (lengths * log_probs.shape[1]).round().unsqueeze(1)
+    difference = (log_probs - small[0]).abs().amax(-1)
+    return float(difference[valid].max())
+
+
+def measure_costs(
+    brain: sb.Brain, variants: Mapping[str, nn.Module], rounds: int = 15
+) -> dict[str, dict[str, Any]]:
+    """Measure the variants from waveform to posteriors.
+
+    Latencies are taken in turns: a slow phase of the machine hits all alike.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        Has the parts that the variants share.
+    variants : mapping of str to nn.Module
+        What ``make_variants`` made.
+    rounds : int
+        Forward passes per variant.
+
+    Returns
+    -------
+    dict of str to dict
+        Variant to the figures of a ``Cost``.
+    """
+    samples = int(SECONDS * brain.hparams.sample_rate)
+    example = 0.1 * torch.randn(1, samples, device=brain.device)
+    recognisers = {
+        name: _recogniser(brain, network).to(brain.device).eval()
+        for name, network in variants.items()
+    }
+    rows = {
+        name: measure_cost(model, example, SECONDS, rounds=1).as_dict()
+        for name, model in recognisers.items()
+    }
+    with torch.inference_mode():
+        times = compare_latency(
+            {name: partial(m, example) for name, m in recognisers.items()},
+            rounds,
+        )
+    for name, row in rows.items():
+        row["latency_ms"] = statistics.median(times[name])
+        row["real_time_factor"] = row["latency_ms"] / 1000 / SECONDS
+    return rows
+
+
+def _recogniser(brain: sb.Brain, network: nn.Module) -> nn.Module:
+    """The whole chain, as the model directory's yaml puts it together."""
+    modules = brain.modules
+    return LengthsCapableSequential(
+        compute_features=brain.hparams.compute_features,
+        normalize=modules.normalize,
+        CNN=modules.CNN,
+        Transformer=EncoderWrapper(network),
+        ctc_lin=modules.ctc_lin,
+        log_softmax=brain.hparams.log_softmax,
+    )

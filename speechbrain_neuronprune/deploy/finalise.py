@@ -1,0 +1,177 @@
+"""What follows training: prune, evaluate, and write everything down.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+from speechbrain.utils.logger import get_logger
+from torch import nn
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.checkpoints import load_final_average
+from speechbrain_neuronprune.deploy.directory import write_model_directory
+from speechbrain_neuronprune.deploy.evaluation import (
+    SECONDS,
+    make_variants,
+    measure_costs,
+    score_split,
+)
+from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.report.page import write_report
+from speechbrain_neuronprune.units import count_parameters
+
+logger = get_logger(__name__)
+
+
+def finalise(
+    brain: sb.Brain,
+    tests: Mapping[str, Any],
+    loader_options: Mapping[str, Any],
+) -> None:
+    """Average, prune, compact, evaluate; write results, model and report.
+
+    It starts from the checkpoints and can be run again at any time.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        After ``fit``.
+    tests : mapping of str to DynamicItemDataset
+        The test splits.
+    loader_options : mapping
+        Options of their data loader.
+    """
+    hparams = brain.hparams
+    folder = Path(hparams.output_folder)
+    averaged = load_final_average(
+        brain.checkpointer, "model", hparams.number_of_checkpoints
+    )
+    logger.info("Averaged the last %d checkpoints", len(averaged))
+    plan = make_plan(brain)
+    plan.save(folder / "plan.json")
+    variants = make_variants(brain.pruned, plan)
+    scores = {
+        split: score_split(brain, variants, dataset, loader_options)
+        for split, dataset in tests.items()
+    }
+    write_error_rates(folder, scores)
+    results = {
+        "name": hparams.experiment_name,
+        "seed": hparams.seed,
+        "splits": {name: score.summary() for name, score in scores.items()},
+        "max_difference": max(
+            (score.max_difference for score in scores.values()), default=0.0
+        ),
+        "cost": measure_costs(brain, variants),
+        "training": _training(brain),
+        "example": _example(brain),
+    }
+    write_json(folder / "results.json", results)
+    write_model_directory(
+        folder / "model",
+        recipe=folder / "hyperparams.yaml",
+        modules={**brain.modules, "Transformer": variants["compact"]},
+        tokenizer=Path(hparams.save_folder) / "tokenizer.model",
+        plan=plan,
+        dense=variants["dense"],
+        results=results,
+    )
+    write_report(folder)
+    _log(results, folder)
+
+
+def make_plan(brain: sb.Brain) -> PruningPlan:
+    """Decide which units stay, as the hyperparameters say.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        With the trained model.
+
+    Returns
+    -------
+    PruningPlan
+        It names no group if the model has no gates.
+    """
+    hparams, network = brain.hparams, brain.pruned
+    if not adaptive_dropouts(network):
+        return PruningPlan({})
+    target = hparams.target_parameters
+    return PruningPlan.from_retention(
+        network,
+        threshold=hparams.threshold if target is None else None,
+        target_parameters=_of_the_network(target, brain.modules, network),
+        round_to=hparams.round_to,
+        balance_heads=hparams.balance_heads,
+    )
+
+
+def _of_the_network(
+    target: float | int | None, modules: nn.Module, network: nn.Module
+) -> int | None:
+    """A size of the whole model as one of the network that is pruned."""
+    if target is None:
+        return None
+    whole = count_parameters(modules)
+    if isinstance(target, float):
+        target = round(target * whole)
+    return target - (whole - count_parameters(network))
+
+
+def write_error_rates(folder: Path, scores: Mapping[str, Any]) -> None:
+    """Write one file of alignments per split and variant.
+
+    Arguments
+    ---------
+    folder : Path
+        Where to.
+    scores : mapping of str to SplitScores
+        Split to scores.
+    """
+    for split, score in scores.items():
+        for variant, stats in score.stats.items():
+            path = folder / f"wer_{variant}_{split}.txt"
+            with atomic_path(path) as temporary:
+                with open(temporary, "w", encoding="utf-8") as file:
+                    stats.write_stats(file)
+
+
+def _training(brain: sb.Brain) -> dict[str, Any]:
+    return {
+        "train_splits": ", ".join(brain.hparams.train_splits),
+        "steps": brain.optimizer_step,
+    }
+
+
+def _example(brain: sb.Brain) -> dict[str, Any]:
+    return {
+        "sample_rate": brain.hparams.sample_rate,
+        "seconds": SECONDS,
+        "device": str(brain.device),
+    }
+
+
+def _log(results: Mapping[str, Any], folder: Path) -> None:
+    for split, row in results["splits"].items():
+        logger.info(
+            "%s: WER %.2f dense, %.2f masked, %.2f compact; "
+            "%d of %d hypotheses identical",
+            split,
+            *(row[key] for key in ("dense", "masked", "compact")),
+            row["identical"],
+            row["utterances"],
+        )
+    cost = results["cost"]
+    logger.info(
+        "%d parameters instead of %d; model in %s, report in %s",
+        cost["compact"]["parameters"],
+        cost["dense"]["parameters"],
+        folder / "model",
+        folder / "report" / "report.html",
+    )

@@ -1,0 +1,109 @@
+"""One trained run, many sizes: error rates of the model cut to several.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+from speechbrain.utils.metric_stats import ErrorRateStats
+
+from speechbrain_neuronprune.compaction import compact
+from speechbrain_neuronprune.deploy.evaluation import score_split
+from speechbrain_neuronprune.files import write_json
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.units import count_parameters
+
+
+def write_sizes(
+    brain: sb.Brain,
+    plans: Mapping[str, PruningPlan],
+    datasets: Mapping[str, Any],
+    loader_options: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Evaluate the compact models of several plans; write ``sizes.json``.
+
+    The file has, per plan, the parameters of the whole compact model, and
+    per split the error rate and every utterance's ``[errors, words]``, so
+    that differences between runs can be tested pair by pair.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        With the trained model.
+    plans : mapping of str to PruningPlan
+        Name of a size to what stays; an empty plan is the dense model.
+    datasets : mapping of str to DynamicItemDataset
+        Splits.
+    loader_options : mapping
+        Options of their data loader.
+    path : Path
+        Where to write.
+    """
+    networks = {
+        name: compact(brain.pruned, plan) for name, plan in plans.items()
+    }
+    scores = {
+        split: score_split(brain, networks, dataset, loader_options).stats
+        for split, dataset in datasets.items()
+    }
+    others = _others(brain)
+    write_json(
+        path,
+        {
+            name: {
+                "parameters": others + count_parameters(network),
+                "splits": {
+                    split: _figures(stats[name])
+                    for split, stats in scores.items()
+                },
+            }
+            for name, network in networks.items()
+        },
+    )
+
+
+def plans_for_targets(
+    brain: sb.Brain, targets: Sequence[float]
+) -> dict[str, PruningPlan]:
+    """Plans for shares of the whole model's parameters.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutASR
+        With the trained, gated model.
+    targets : sequence of float
+        Shares.
+
+    Returns
+    -------
+    dict of str to PruningPlan
+        By the share as text.
+    """
+    whole = count_parameters(brain.modules)
+    return {
+        str(target): PruningPlan.from_retention(
+            brain.pruned,
+            target_parameters=round(target * whole) - _others(brain),
+        )
+        for target in targets
+    }
+
+
+def _others(brain: sb.Brain) -> int:
+    """Parameters outside of the network that is pruned."""
+    return count_parameters(brain.modules) - count_parameters(brain.pruned)
+
+
+def _figures(stats: ErrorRateStats) -> dict[str, Any]:
+    return {
+        "wer": stats.summarize("error_rate"),
+        "utterances": {
+            score["key"]: [score["num_edits"], score["num_ref_tokens"]]
+            for score in stats.scores
+        },
+    }

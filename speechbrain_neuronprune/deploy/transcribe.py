@@ -1,0 +1,99 @@
+"""Transcribe audio files with a model directory.
+
+    python -m speechbrain_neuronprune.deploy.transcribe MODEL_DIR WAV...
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from speechbrain.inference import EncoderASR
+
+from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+
+
+def load_model(folder: str, device: str = "cpu") -> EncoderASR:
+    """Load a model directory, from disk alone.
+
+    Arguments
+    ---------
+    folder : str
+        What ``write_model_directory`` wrote.
+    device : str
+        Where to compute.
+
+    Returns
+    -------
+    EncoderASR
+        SpeechBrain's interface.
+    """
+    if not Path(folder, "hyperparams.yaml").is_file():
+        raise DataError(
+            f"The folder {folder} is no model directory (it has no "
+            "hyperparams.yaml); give the folder named model in the output of "
+            "a recipe."
+        )
+    try:
+        return EncoderASR.from_hparams(
+            source=folder, run_opts={"device": device}
+        )
+    except Exception as error:  # from yaml, torch or sentencepiece
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"The model directory {folder} cannot be loaded ({reason}); copy "
+            "it again, or run the recipe again to write it anew."
+        ) from error
+
+
+def transcribe(model: EncoderASR, path: str) -> str:
+    """Transcribe one file.
+
+    Arguments
+    ---------
+    model : EncoderASR
+        The recogniser.
+    path : str
+        An audio file.
+
+    Returns
+    -------
+    str
+        Its words.
+    """
+    try:
+        speech = model.load_audio(str(Path(path).absolute()))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"The audio file {path} cannot be read ({error}); give a WAV or "
+            "FLAC file."
+        ) from error
+    [words], _ = model.transcribe_batch(speech.unsqueeze(0), torch.ones(1))
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print ``FILE: WORDS`` for every file."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", help="the model directory")
+    parser.add_argument("audio", nargs="+", help="WAV or FLAC files")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(arguments)
+    logging.getLogger("speechbrain").setLevel(logging.WARNING)
+    try:
+        model = load_model(options.model, options.device)
+        for path in options.audio:
+            print(f"{path}: {transcribe(model, path)}", flush=True)
+    except NeuronPruneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

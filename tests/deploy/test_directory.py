@@ -1,0 +1,266 @@
+"""The model directory: loads offline, moves anywhere, is whole or absent.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from speechbrain.inference import EncoderASR
+
+from speechbrain_neuronprune import (
+    PruningPlan,
+    apply_masks,
+    compact,
+    find_units,
+)
+from speechbrain_neuronprune.deploy import transcribe
+from speechbrain_neuronprune.deploy.directory import (
+    inference_yaml,
+    write_model_directory,
+)
+from speechbrain_neuronprune.tokens import train_tokenizer
+
+RECIPE = Path(__file__).parents[2] / "hparams" / "conformer_ctc_mini.yaml"
+COST = {
+    "parameters": 1000,
+    "macs": 2_000_000,
+    "latency_ms": 3.0,
+    "real_time_factor": 0.001,
+    "peak_memory_mb": 4.0,
+}
+WER = {"dense": 4.0, "masked": 5.25, "compact": 5.25, "utterances": 9}
+RESULTS = {
+    "name": "tiny",
+    "seed": 7,
+    "max_difference": 1e-6,
+    "splits": {"test-clean": {**WER, "identical": 9}},
+    "cost": {
+        "dense": COST,
+        "masked": COST,
+        "compact": {**COST, "parameters": 400},
+    },
+    "training": {"train_splits": "train-clean", "steps": 12},
+    "example": {"sample_rate": 16000, "seconds": 10.0, "device": "cpu"},
+}
+
+
+class Run:
+    """A run folder as the recipe leaves it, with an untrained model."""
+
+    def __init__(self, folder, **changes):
+        overrides = {
+            "data_folder": "unused",
+            "output_folder": str(folder),
+            "vocab_size": 3,
+            "num_encoder_layers": 2,
+            "d_model": 16,
+            "nhead": 2,
+            "d_ffn": 24,
+            "kernel_size": 5,
+            "cnn_channels": 2,
+            **changes,
+        }
+        self.recipe = folder / "hyperparams.yaml"
+        with open(RECIPE, encoding="utf-8") as file:
+            text = resolve_references(file, overrides).getvalue()
+        self.recipe.write_text(text, encoding="utf-8")
+        self.hparams = load_hyperpyyaml(text)
+        self.modules = self.hparams["modules"]
+        self.dense = self.modules["Transformer"].eval()
+        features = torch.randn(4, 50, self.hparams["n_mels"])
+        self.modules["normalize"].train()(features, epoch=0)
+        self.tokenizer = folder / "tokenizer.model"
+        train_tokenizer(["GO STOP"], self.tokenizer, "word", 3)
+
+    def plan(self):
+        """Half the units, two heads of different widths, one empty group."""
+        groups = find_units(self.dense)
+        keep = {
+            name: torch.arange(g.size) % 2 < 1 for name, g in groups.items()
+        }
+        keep["encoder.layers.0.mha_layer.query"] = torch.arange(16) < 11
+        keep["encoder.layers.1.ffn_module1"][:] = False
+        return PruningPlan(keep)
+
+    def write(self, folder, plan):
+        write_model_directory(
+            folder,
+            recipe=self.recipe,
+            modules={
+                **self.modules,
+                "Transformer": compact(self.dense, plan),
+            },
+            tokenizer=self.tokenizer,
+            plan=plan,
+            dense=self.dense,
+            results=RESULTS,
+        )
+
+    def recognise(self, wavs, lengths, plan):
+        """What the masked model computes."""
+        network = apply_masks(copy.deepcopy(self.dense), plan)
+        for module in self.modules.values():
+            module.eval()
+        features = self.hparams["compute_features"](wavs)
+        features = self.modules["normalize"](features, lengths)
+        hidden = self.modules["CNN"](features)
+        encoded = network.encode(hidden, lengths)
+        return self.hparams["log_softmax"](self.modules["ctc_lin"](encoded))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+@pytest.fixture
+def directory(run, tmp_path):
+    run.write(tmp_path / "model", run.plan())
+    return tmp_path / "model"
+
+
+def test_it_computes_what_the_masked_model_computed(run, directory):
+    asr = EncoderASR.from_hparams(source=str(directory))
+    wavs, lengths = torch.randn(2, 16000), torch.tensor([1.0, 0.6])
+    with torch.no_grad():
+        expected = run.recognise(wavs, lengths, run.plan())
+        found = asr.encode_batch(wavs, lengths)
+    valid = round(0.6 * found.shape[1])
+    torch.testing.assert_close(found[0], expected[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found[1, :valid], expected[1, :valid], atol=1e-5, rtol=0
+    )
+
+
+def test_it_may_be_moved(directory, tmp_path):
+    moved = tmp_path / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    shutil.move(directory, moved)
+    EncoderASR.from_hparams(source=str(moved))
+    for path in moved.iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_its_files(directory):
+    assert {path.name for path in directory.iterdir()} == {
+        "hyperparams.yaml",
+        "model.ckpt",
+        "normalizer.ckpt",
+        "tokenizer.ckpt",
+        "plan.json",
+        "README.md",
+    }
+    weights = torch.load(directory / "model.ckpt", weights_only=True)
+    assert all(torch.is_tensor(value) for value in weights.values())
+    assert not any("logits" in name for name in weights)
+    PruningPlan.load(directory / "plan.json")
+
+
+def test_the_yaml_knows_nothing_of_training(directory):
+    text = (directory / "hyperparams.yaml").read_text()
+    for word in ("attach", "retention", "opt_class", "data_folder", "seed"):
+        assert word not in text
+
+
+def test_a_model_that_keeps_everything_is_plain_speechbrain(run, tmp_path):
+    run.write(tmp_path / "model", PruningPlan({}))
+    text = (tmp_path / "model" / "hyperparams.yaml").read_text()
+    assert "!apply:" not in text
+    EncoderASR.from_hparams(source=str(tmp_path / "model"))
+
+
+def test_a_recipe_without_gates_gives_the_same_yaml(run):
+    text = run.recipe.read_text()
+    dense = RECIPE.with_name("conformer_ctc_mini_dense.yaml")
+    gated = inference_yaml(run.recipe, {})
+    with open(dense, encoding="utf-8") as file:
+        overrides = load_hyperpyyaml(text)
+        names = ("vocab_size", "num_encoder_layers", "d_model", "nhead")
+        names += ("d_ffn", "kernel_size", "cnn_channels")
+        names += ("transformer_dropout", "output_folder")
+        changes = {name: overrides[name] for name in names}
+        changes["data_folder"] = "unused"
+        run.recipe.write_text(resolve_references(file, changes).getvalue())
+    assert _same_values(inference_yaml(run.recipe, {}), gated)
+
+
+def _same_values(first, second):
+    lines = [
+        [line.strip() for line in text.splitlines() if ":" in line]
+        for text in (first, second)
+    ]
+    return lines[0] == lines[1]
+
+
+def test_the_card_has_the_figures(directory):
+    card = (directory / "README.md").read_text()
+    assert "**40.0%** of its parameters" in card
+    assert "| test-clean | 9 | 4.00 | 5.25 | 5.25 |" in card
+    assert "seed 7; 12 optimizer steps" in card
+
+
+def test_a_failure_leaves_the_old_directory_alone(run, directory, tmp_path):
+    before = (directory / "model.ckpt").read_bytes()
+    run.tokenizer.unlink()
+    with pytest.raises(FileNotFoundError):
+        run.write(directory, PruningPlan({}))
+    assert (directory / "model.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob(".model*"))
+
+
+def test_an_old_directory_is_replaced_as_a_whole(run, directory, tmp_path):
+    (directory / "stray.txt").write_text("from before")
+    run.write(directory, PruningPlan({}))
+    assert not (directory / "stray.txt").exists()
+    assert not list(tmp_path.glob(".model*"))
+
+
+# -------------------------------------------------------------- transcribing
+
+
+@pytest.fixture
+def wav(tmp_path):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, torch.randn(8000).numpy() / 10, 16000)
+    return path
+
+
+def test_files_are_transcribed(directory, wav, capsys):
+    flac = wav.with_suffix(".flac")
+    soundfile.write(flac, *soundfile.read(wav))
+    assert transcribe.main([str(directory), str(wav), str(flac)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{wav}: ")
+    assert first.split(": ")[1] == second.split(": ")[1]
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path, wav, capsys):
+    assert transcribe.main([str(tmp_path / "none"), str(wav)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: The folder {tmp_path / 'none'} is no")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"RIFF but nothing else"])
+def test_unreadable_audio_is_an_error(directory, tmp_path, content, capsys):
+    path = tmp_path / "bad.wav"
+    if content is not None:
+        path.write_bytes(content)
+    assert transcribe.main([str(directory), str(path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: The audio file {path} cannot be read")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "tokenizer.ckpt"])
+def test_a_damaged_directory_is_an_error(directory, wav, name, capsys):
+    content = (directory / name).read_bytes()
+    (directory / name).write_bytes(content[: len(content) // 2])
+    assert transcribe.main([str(directory), str(wav)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: The model directory {directory} cannot")
