@@ -1,0 +1,1 @@
+../../librispeech_layout_prepare.py

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Recipe for training a CTC Conformer that prunes itself while it trains.
+
+Adaptive dropout (Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning
+Conformers", arXiv 2412.04836) learns for every hidden unit whether to retain
+it. After training, the units that are not retained are removed, and a smaller
+dense model is left that computes exactly what the masked model computed.
+
+To run this recipe, do the following:
+> python train_adaptive_dropout.py ../../../../hparams/conformer_ctc_mini.yaml
+    --data_folder=/path/to/a/corpus/in/LibriSpeech/layout
+
+A run that was stopped goes on where it stopped. In the output folder it
+leaves the model's directory, ``results.json``, WER files and a report.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import functools
+import sys
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from librispeech_layout_prepare import prepare_librispeech_layout
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+from speechbrain_neuronprune.batching import ShortFirstSampler
+from speechbrain_neuronprune.brains import AdaptiveDropoutASR
+from speechbrain_neuronprune.deploy.finalise import finalise
+from speechbrain_neuronprune.deploy.sizes import (
+    plans_for_targets,
+    write_sizes,
+)
+from speechbrain_neuronprune.errors import NeuronPruneError, TrainingError
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.tokens import (
+    load_tokenizer,
+    read_transcripts,
+    train_tokenizer,
+)
+
+TRAIN_CSV = "all-training-splits.csv"
+
+
+def load_hparams(hparams_file, overrides):
+    """Load the yaml file and make the output folder."""
+    try:
+        with open(hparams_file, encoding="utf-8") as fin:
+            hparams = load_hyperpyyaml(fin, overrides)
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"],
+            hyperparams_to_save=hparams_file,
+            overrides=overrides,
+        )
+    except OSError as error:
+        raise TrainingError(
+            f"Cannot read {hparams_file} or write the output folder ({error}); "
+            "check the yaml's path, or pass --output_folder=FOLDER with a "
+            "folder that you may write to."
+        ) from error
+    return hparams
+
+
+def prepare(hparams):
+    """Write the data manifests and the tokenizer (main process only)."""
+    save_folder = Path(hparams["save_folder"])
+    prepare_librispeech_layout(
+        hparams["data_folder"],
+        save_folder,
+        tr_splits=hparams["train_splits"],
+        dev_splits=hparams["dev_splits"],
+        te_splits=hparams["test_splits"],
+        merge_name=TRAIN_CSV,
+        skip_prep=hparams["skip_prep"],
+    )
+    train_tokenizer(
+        read_transcripts(save_folder / TRAIN_CSV),
+        save_folder / "tokenizer.model",
+        hparams["token_type"],
+        hparams["vocab_size"],
+    )
+
+
+def dataio_prepare(hparams):
+    """Make the datasets: train, dev, and one per test split."""
+    folder = Path(hparams["save_folder"])
+    tokenizer = load_tokenizer(folder / "tokenizer.model")
+    hparams["tokenizer"] = tokenizer
+    read_audio = sb.dataio.dataio.read_audio
+    if hparams["cache_audio"]:
+        read_audio = functools.cache(read_audio)
+
+    @sb.utils.data_pipeline.takes("wav")
+    @sb.utils.data_pipeline.provides("sig")
+    def audio_pipeline(wav):
+        return read_audio(wav)
+
+    @sb.utils.data_pipeline.takes("wrd")
+    @sb.utils.data_pipeline.provides("wrd", "tokens")
+    def text_pipeline(wrd):
+        yield wrd
+        # Unknown tokens share their id with the blank: no target has them.
+        blank = hparams["blank_index"]
+        tokens = [t for t in tokenizer.encode(wrd) if t != blank]
+        yield torch.LongTensor(tokens)
+
+    def dataset(*csv_files):
+        data = {}
+        for csv_file in csv_files:
+            data |= sb.dataio.dataio.load_data_csv(folder / csv_file)
+        return DynamicItemDataset(
+            data,
+            dynamic_items=[audio_pipeline, text_pipeline],
+            output_keys=["id", "sig", "wrd", "tokens"],
+        ).filtered_sorted(sort_key="duration", reverse=True)
+
+    train = dataset(TRAIN_CSV)
+    dev = dataset(*[f"{split}.csv" for split in hparams["dev_splits"]])
+    tests = {split: dataset(f"{split}.csv") for split in hparams["test_splits"]}
+    return train, dev, tests
+
+
+def make_sampler(train, hparams):
+    """Dynamic batches, the shortest utterances first."""
+    durations = [train.data[name]["duration"] for name in train.data_ids]
+    return ShortFirstSampler(
+        durations,
+        max_batch_length=hparams["max_batch_length"],
+        short_steps=hparams["short_steps"],
+        short_fraction=hparams["short_fraction"],
+        epoch_steps=hparams["steps_per_epoch"],
+        seed=hparams["seed"],
+        num_buckets=hparams["num_buckets"],
+        max_batch_ex=hparams["max_batch_ex"],
+    )
+
+
+def evaluate_sizes(brain, dev, tests, hparams):
+    """Write the error rates of the model cut to other sizes."""
+    plans = {"dense": PruningPlan({})}
+    targets = hparams.get("other_targets", [])
+    plans |= plans_for_targets(brain, targets)
+    write_sizes(
+        brain,
+        plans,
+        {"+".join(hparams["dev_splits"]): dev, **tests},
+        hparams["test_dataloader_opts"],
+        Path(hparams["output_folder"]) / "sizes.json",
+    )
+
+
+def main(arguments):
+    """Train, prune, evaluate, report."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    ddp_init_group(run_opts)
+    hparams = load_hparams(hparams_file, overrides)
+    run_on_main(prepare, args=[hparams])
+    train, dev, tests = dataio_prepare(hparams)
+
+    brain = AdaptiveDropoutASR(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    sampler = make_sampler(train, hparams)
+    brain.train_sampler = sampler  # fit() tells it the epoch
+    brain.fit(
+        brain.hparams.epoch_counter,
+        train,
+        dev,
+        train_loader_kwargs={
+            "batch_sampler": sampler,
+            **hparams["train_dataloader_opts"],
+        },
+        valid_loader_kwargs=hparams["valid_dataloader_opts"],
+    )
+    run_on_main(finalise, args=[brain, tests, hparams["test_dataloader_opts"]])
+    run_on_main(evaluate_sizes, args=[brain, dev, tests, hparams])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except NeuronPruneError as error:
+        sys.exit(f"error: {error}")

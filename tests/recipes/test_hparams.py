@@ -1,0 +1,128 @@
+"""The yaml files: they load, have the promised sizes, and match each other.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_neuronprune import adaptive_dropouts, find_units
+from speechbrain_neuronprune.units import count_parameters
+
+HPARAMS = Path(__file__).parents[2] / "hparams"
+NAMES = sorted(path.stem for path in HPARAMS.glob("*.yaml"))
+PARTS = ("CNN", "Transformer", "ctc_lin")
+
+
+def load(name, tmp_path, **changes):
+    overrides = {"data_folder": "unused", "output_folder": str(tmp_path)}
+    path = HPARAMS / f"{name}.yaml"
+    return load_hyperpyyaml(path.read_text(), overrides | changes)
+
+
+def size(hparams):
+    return sum(count_parameters(hparams[part]) for part in PARTS)
+
+
+class Tags(yaml.SafeLoader):
+    """Reads a tag and what it stands before as a pair."""
+
+
+def _pair(loader, tag, node):
+    if isinstance(node, yaml.ScalarNode):
+        return tag, loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return tag, loader.construct_sequence(node, deep=True)
+    return tag, loader.construct_mapping(node, deep=True)
+
+
+Tags.add_multi_constructor("!", _pair)
+
+
+def tree(name):
+    return yaml.load((HPARAMS / f"{name}.yaml").read_text(), Loader=Tags)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_yaml_loads_and_recognises(name, tmp_path):
+    # Two blocks have every layer there is; the large ones would take long.
+    hparams = load(name, tmp_path, num_encoder_layers=2)
+    features = hparams["compute_features"](torch.randn(2, 8000))
+    hidden = hparams["CNN"](features)
+    lengths = torch.tensor([1.0, 0.5])
+    encoded, _ = hparams["Transformer"](hidden, None, lengths)
+    log_probs = hparams["log_softmax"](hparams["ctc_lin"](encoded))
+    assert log_probs.shape == (2, 13, hparams["vocab_size"])
+    assert bool(adaptive_dropouts(hparams["Transformer"])) != name.endswith(
+        "_dense"
+    )
+
+
+@pytest.mark.parametrize(
+    "name, parameters, tolerance",
+    [
+        ("conformer_ctc_mini", 941_017, 0.0),
+        ("conformer_ctc_small", 9_449_552, 0.0),
+        ("conformer_ctc_large", 111_000_000, 0.01),
+        ("conformer_ctc_mini_dense", 0.45 * 941_017, 0.01),
+        ("conformer_ctc_small_dense", 0.45 * 9_449_552, 0.01),
+        ("conformer_ctc_large_dense", 50_100_000, 0.01),
+    ],
+)
+def test_the_sizes(name, parameters, tolerance, tmp_path):
+    found = size(load(name, tmp_path))
+    assert found == pytest.approx(parameters, rel=tolerance)
+
+
+def test_the_papers_share_of_prunable_parameters(tmp_path):
+    hparams = load("conformer_ctc_large", tmp_path)
+    groups = find_units(hparams["Transformer"]).values()
+    prunable = sum(g.size * g.parameters_per_unit for g in groups)
+    assert 0.92 < prunable / size(hparams) < 0.93
+
+
+def test_the_papers_schedule(tmp_path):
+    hparams = load("conformer_ctc_large", tmp_path, num_encoder_layers=1)
+    schedule = hparams["retention_schedule"]
+    assert (schedule(0), schedule(100_000), schedule(50_000)) == (10, -2, 4)
+    gates = adaptive_dropouts(hparams["Transformer"]).values()
+    assert all(gate.scale == 10.0 for gate in gates)
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    for name in ("opt_class", "logits_opt_class"):
+        [group] = hparams[name](parameters).param_groups
+        assert group["weight_decay"] == pytest.approx(2e-5)
+    assert hparams["threshold"] == -2 and hparams["target_parameters"] is None
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.endswith("_dense")])
+def test_a_control_differs_in_size_and_gates_alone(name):
+    control, pruned = tree(name), tree(name.removesuffix("_dense"))
+    assert control["Transformer"] == pruned["Transformer"][1]["model"]
+    differing = {key for key in control if control[key] != pruned[key]}
+    assert differing - {"transformer_dropout"} == {
+        "experiment_name",
+        "d_model",
+        "d_ffn",
+        "Transformer",
+    }
+    assert pruned.keys() - control.keys() == {
+        "c_start",
+        "c_end",
+        "hold_steps",
+        "decline_steps",
+        "logits_scale",
+        "logits_lr",
+        "logits_pull",
+        "target_parameters",
+        "threshold",
+        "round_to",
+        "balance_heads",
+        "other_targets",
+        "retention_schedule",
+        "logits_opt_class",
+    }
