@@ -4,10 +4,10 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
@@ -95,6 +95,23 @@ def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:
         for name, gate in gates.items()
         if isinstance(gate, AdaptiveDropout)
     }
+
+
+def settle(model: nn.Module, keep: Mapping[str, Tensor]) -> None:
+    """Decide which units stay, for the rest of the training.
+
+    Ours, not the paper's: in a short run the weights need some steps without
+    random masks, in which they adapt to exactly the units that stay.
+
+    Arguments
+    ---------
+    model : nn.Module
+        A gated model.
+    keep : mapping of str to torch.Tensor
+        What stays, as in ``PruningPlan.keep``.
+    """
+    for name, gate in adaptive_dropouts(model).items():
+        gate.settle(keep[name])
 
 
 def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:

@@ -19,9 +19,10 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.attach import retention_logits
+from speechbrain_neuronprune.attach import retention_logits, settle
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.retention_log import (
     RetentionLog,
     alive_units,
@@ -41,6 +42,10 @@ class AdaptiveDropoutMixin:
     eq. 5, reparametrised). All other parameters are the business of the
     Brain's ``opt_class``. A model without gates trains as it would without
     the mixin.
+
+    With a ``settle_step`` among the hyperparameters, the units are decided at
+    that step, by the rule of ``make_plan``, and the remaining steps train the
+    network that will be left.
 
     With ``output_folder`` among the hyperparameters, a line per epoch goes to
     ``retention.jsonl`` there.
@@ -64,9 +69,13 @@ class AdaptiveDropoutMixin:
 
     @property
     def final_phase(self) -> bool:
-        """Whether c(t) has reached its end (true without gates)."""
+        """Whether c(t) has reached its end and the units are settled, if
+        they shall be (true without gates)."""
         schedule = self.schedule
-        return schedule is None or schedule.c() <= schedule.c_end
+        if schedule is None:
+            return True
+        settled = self._settle_step is None or self._settling_is_due
+        return schedule.c() <= schedule.c_end and settled
 
     # ------------------------------------------------------------ optimisers
 
@@ -95,8 +104,51 @@ class AdaptiveDropoutMixin:
         """Step the optimisers, then c(t): once per step, never per batch."""
         super().optimizers_step()
         schedule = self.schedule
-        if schedule is not None:
-            schedule.advance()
+        if schedule is None:
+            return
+        schedule.advance()
+        if schedule.step == self._settle_step:
+            settle(self.pruned, self.make_plan().keep)
+
+    # ------------------------------------------------------------ decisions
+
+    @property
+    def _settle_step(self) -> int | None:
+        return getattr(self.hparams, "settle_step", None)
+
+    @property
+    def _settling_is_due(self) -> bool:
+        step = self._settle_step
+        return step is not None and self.schedule.step >= step
+
+    def make_plan(self) -> PruningPlan:
+        """Decide which units stay, as the hyperparameters say:
+        ``target_parameters`` of the whole model, or else ``threshold``.
+
+        Returns
+        -------
+        PruningPlan
+            It names no group if the model has no gates.
+        """
+        if self.schedule is None:
+            return PruningPlan({})
+        target = self.hparams.target_parameters
+        return PruningPlan.from_retention(
+            self.pruned,
+            threshold=self.hparams.threshold if target is None else None,
+            target_parameters=self._of_the_pruned(target),
+            round_to=self.hparams.round_to,
+            balance_heads=self.hparams.balance_heads,
+        )
+
+    def _of_the_pruned(self, target: float | int | None) -> int | None:
+        """A size of the whole model as one of the module with gates."""
+        if target is None:
+            return None
+        whole = count_parameters(self.modules)
+        if isinstance(target, float):
+            target = round(target * whole)
+        return target - (whole - count_parameters(self.pruned))
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
         """Stop with a clear message before a loss that is not a number can
@@ -119,6 +171,9 @@ class AdaptiveDropoutMixin:
     def on_fit_start(self) -> None:
         """Recover, then drop log lines of epochs that will run again."""
         super().on_fit_start()
+        if self.schedule is not None and self._settling_is_due:
+            for logits in retention_logits(self.pruned):
+                logits.requires_grad_(False)
         if if_main_process() and self._retention_log is not None:
             self._retention_log.drop_after(self._epochs_done())
 
@@ -209,7 +264,7 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
     ``lr_annealing``, ``epoch_counter``, ``train_logger``,
     ``error_rate_computer``, ``number_of_checkpoints``; optionally
     ``wav_augment``, and ``fea_augment`` with the number of optimizer steps
-    before it begins, ``fea_augment_after``.
+    before it begins, ``fea_augment_after``, and ``tensorboard_logger``.
     """
 
     def compute_forward(
@@ -308,17 +363,19 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
         if stage != sb.Stage.VALID:
             return
         wer = self.error_rate.summarize("error_rate")
-        if if_main_process():
-            self.hparams.train_logger.log_stats(
-                stats_meta={
-                    "epoch": epoch,
-                    "steps": self.optimizer_step,
-                    "lr": self.optimizer.param_groups[0]["lr"],
-                    **self.retention_stats(),
-                },
-                train_stats={"loss": self.train_loss},
-                valid_stats={"loss": stage_loss, "WER": wer},
-            )
+        stats = {
+            "stats_meta": {
+                "epoch": epoch,
+                "steps": self.optimizer_step,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                **self.retention_stats(),
+            },
+            "train_stats": {"loss": self.train_loss},
+            "valid_stats": {"loss": stage_loss, "WER": wer},
+        }
+        for name in ("train_logger", "tensorboard_logger"):
+            if hasattr(self.hparams, name):
+                getattr(self.hparams, name).log_stats(**stats)
         self.checkpointer.save_and_keep_only(
             meta={"epoch": epoch, "WER": wer, "final_phase": self.final_phase},
             num_to_keep=self.hparams.number_of_checkpoints,

@@ -10,9 +10,7 @@ from typing import Any
 
 import speechbrain as sb
 from speechbrain.utils.logger import get_logger
-from torch import nn
 
-from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.checkpoints import load_final_average
 from speechbrain_neuronprune.deploy.directory import write_model_directory
 from speechbrain_neuronprune.deploy.evaluation import (
@@ -22,9 +20,7 @@ from speechbrain_neuronprune.deploy.evaluation import (
     score_split,
 )
 from speechbrain_neuronprune.files import atomic_path, write_json
-from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
-from speechbrain_neuronprune.units import count_parameters
 
 logger = get_logger(__name__)
 
@@ -53,7 +49,7 @@ def finalise(
         brain.checkpointer, "model", hparams.number_of_checkpoints
     )
     logger.info("Averaged the last %d checkpoints", len(averaged))
-    plan = make_plan(brain)
+    plan = brain.make_plan()
     plan.save(folder / "plan.json")
     variants = make_variants(brain.pruned, plan)
     scores = {
@@ -84,44 +80,6 @@ def finalise(
     )
     write_report(folder)
     _log(results, folder)
-
-
-def make_plan(brain: sb.Brain) -> PruningPlan:
-    """Decide which units stay, as the hyperparameters say.
-
-    Arguments
-    ---------
-    brain : AdaptiveDropoutASR
-        With the trained model.
-
-    Returns
-    -------
-    PruningPlan
-        It names no group if the model has no gates.
-    """
-    hparams, network = brain.hparams, brain.pruned
-    if not adaptive_dropouts(network):
-        return PruningPlan({})
-    target = hparams.target_parameters
-    return PruningPlan.from_retention(
-        network,
-        threshold=hparams.threshold if target is None else None,
-        target_parameters=_of_the_network(target, brain.modules, network),
-        round_to=hparams.round_to,
-        balance_heads=hparams.balance_heads,
-    )
-
-
-def _of_the_network(
-    target: float | int | None, modules: nn.Module, network: nn.Module
-) -> int | None:
-    """A size of the whole model as one of the network that is pruned."""
-    if target is None:
-        return None
-    whole = count_parameters(modules)
-    if isinstance(target, float):
-        target = round(target * whole)
-    return target - (whole - count_parameters(network))
 
 
 def write_error_rates(folder: Path, scores: Mapping[str, Any]) -> None:

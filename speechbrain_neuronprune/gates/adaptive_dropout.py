@@ -36,6 +36,10 @@ def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
     return torch.logit(uniform, eps=1e-7)
 
 
+# Far outside of what the noise reaches (|eps| < 17): no draw is random.
+CERTAIN = 100.0
+
+
 class AdaptiveDropout(UnitGate):
     r"""Dropout whose retention probabilities are learned, unit by unit.
 
@@ -101,6 +105,23 @@ class AdaptiveDropout(UnitGate):
     def keep(self) -> Tensor:
         """The units that evaluation keeps, beta >= c_end (sec. 2.3)."""
         return self.beta().detach() >= self.schedule.c_end
+
+    @torch.no_grad()
+    def settle(self, keep: Tensor) -> None:
+        """Decide for good: the kept units are always present, the others
+        never, and the logits learn no more.
+
+        The decision is written into the logits, by which a checkpoint knows
+        it; their order within the kept and the removed units stays.
+
+        Arguments
+        ---------
+        keep : torch.Tensor
+            Bool of shape ``shape``.
+        """
+        sign = keep.to(self.logits.device).float() * 2.0 - 1.0
+        self.logits += sign.view_as(self.logits) * CERTAIN / self.scale
+        self.logits.requires_grad_(False)
 
     def penalty(self, gamma: float = 1e-5) -> Tensor:
         """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.

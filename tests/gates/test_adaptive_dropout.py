@@ -186,3 +186,14 @@ def test_deepcopy_is_independent():
     twin = copy.deepcopy(gate)
     gate.schedule.step = 0
     assert twin.schedule.step == 10
+
+
+def test_settled_units_are_certain_and_learn_no_more():
+    gate = gate_at([3.0, -1.0, 5.0, -8.0])
+    keep = torch.tensor([True, True, False, False])
+    gate.settle(keep)
+    assert torch.equal(gate.mask(500), keep.float().expand(500, 4))
+    assert not gate.logits.requires_grad
+    assert torch.equal(gate.eval().keep(), keep)
+    order = gate.beta().argsort(descending=True).tolist()
+    assert order == [0, 1, 2, 3]

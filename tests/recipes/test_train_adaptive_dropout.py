@@ -272,6 +272,15 @@ def test_debug_mode(corpus, tmp_path, recipe):
     assert [line["step"] for line in epochs] == [2, 4]
 
 
+def test_tensorboard(corpus, tmp_path, recipe, monkeypatch):
+    pytest.importorskip("tensorboard")
+    monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
+    options = arguments(corpus, tmp_path / "run", use_tensorboard=True)
+    recipe.main([*options, "--debug"])
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert (tmp_path / "run" / "train_log.txt").exists()
+
+
 def test_accumulation_and_precision(corpus, tmp_path, recipe, monkeypatch):
     monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
     options = arguments(corpus, tmp_path / "run", grad_accumulation_factor=2)

@@ -27,6 +27,7 @@ from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.train_logger import TensorboardLogger
 
 from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
@@ -161,6 +162,10 @@ def main(arguments):
     run_on_main(prepare, args=[hparams])
     train, dev, tests = dataio_prepare(hparams)
 
+    if hparams["use_tensorboard"]:
+        hparams["tensorboard_logger"] = TensorboardLogger(
+            hparams["tensorboard_folder"]
+        )
     brain = AdaptiveDropoutASR(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
