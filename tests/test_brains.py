@@ -16,6 +16,7 @@ from speechbrain_neuronprune import (
     RetentionSchedule,
     adaptive_dropouts,
     attach_adaptive_dropout,
+    compact,
 )
 from speechbrain_neuronprune.brains import (
     AdaptiveDropoutASR,
@@ -23,6 +24,7 @@ from speechbrain_neuronprune.brains import (
 )
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.units import count_parameters
 
 BATCHES = 6
 
@@ -47,7 +49,7 @@ class PruningToy(AdaptiveDropoutMixin, Toy):
 
 @pytest.fixture
 def make_brain(tmp_path, make_asr):
-    def build(gated=True, epochs=2, **run_opts):
+    def build(gated=True, epochs=2, settle_step=None, **run_opts):
         torch.manual_seed(0)
         network = make_asr()
         if gated:
@@ -59,6 +61,10 @@ def make_brain(tmp_path, make_asr):
             ),
             "epoch_counter": counter,
             "output_folder": str(tmp_path),
+            "settle_step": settle_step,
+            "target_parameters": 0.6,
+            "round_to": 1,
+            "balance_heads": False,
         }
         return PruningToy(
             modules={"Transformer": network},
@@ -146,6 +152,40 @@ def test_the_final_phase_begins_when_c_has_arrived(make_brain):
     assert not brain.final_phase
     brain.schedule.advance(4)
     assert brain.final_phase
+
+
+def test_settling_decides_at_its_step_for_good(make_brain):
+    brain = make_brain(epochs=1, settle_step=5)
+    fit(brain)
+    gates = adaptive_dropouts(brain.pruned).values()
+    for gate in gates:
+        assert not gate.logits.requires_grad
+        certain = gate.retention()
+        assert torch.equal(certain, certain.round())
+    decided = brain.make_plan().keep
+    longer = make_brain(epochs=2, settle_step=5)
+    fit(longer)  # resumes, one epoch more
+    assert all(
+        torch.equal(decided[n], k) for n, k in longer.make_plan().keep.items()
+    )
+    for gate in adaptive_dropouts(longer.pruned).values():
+        assert not gate.logits.requires_grad
+
+
+def test_the_final_phase_waits_for_settling(make_brain):
+    brain = make_brain(settle_step=6)
+    brain.schedule.advance(5)
+    assert not brain.final_phase
+    brain.schedule.advance(1)
+    assert brain.final_phase
+
+
+def test_a_settled_model_has_the_wanted_size(make_brain):
+    brain = make_brain(epochs=1, settle_step=5)
+    fit(brain)
+    small = compact(brain.pruned, brain.make_plan())
+    wanted = 0.6 * count_parameters(brain.pruned)
+    assert count_parameters(small) == pytest.approx(wanted, rel=0.01)
 
 
 def test_a_dense_model_trains_the_same_way(make_brain):
