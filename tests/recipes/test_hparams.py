@@ -124,5 +124,6 @@ def test_a_control_differs_in_size_and_gates_alone(name):
         "balance_heads",
         "other_targets",
         "retention_schedule",
+        "settle_step",
         "logits_opt_class",
     }
