@@ -70,9 +70,9 @@ demo: corpus  ## train, prune, compact, report and transcribe (minutes)
 report: env  ## draw the report of the demo's run again
 	$(BIN)/neuronprune-report $(RUN)
 
-bench: env  ## run every benchmark; each prints a table and writes JSON
-	@set -e; for script in benchmarks/*.py; do \
-	    echo "== $$script"; $(BIN)/python "$$script"; done
+bench: env  ## run the speed benchmarks; each prints a table, writes JSON
+	@set -e; for name in train_step compact_speed paper_model; do \
+	    echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## remove .venv, caches and what the demo made
 	rm -rf $(VENV) $(CORPUS) $(RUN) build dist *.egg-info
