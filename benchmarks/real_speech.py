@@ -48,7 +48,10 @@ DENSE = "dense"
 # large as the pruned model at the size in their name.
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     DENSE: ("conformer_ctc_mini_dense", {"d_model": 96, "d_ffn": 384}),
-    PRUNED: ("conformer_ctc_mini", {}),
+    PRUNED: (
+        "conformer_ctc_mini",
+        {"transformer_dropout": 0.1, "logits_pull": 1e-4},
+    ),
     "narrow 0.45": (
         "conformer_ctc_mini_dense",
         {"d_model": 64, "d_ffn": 248},

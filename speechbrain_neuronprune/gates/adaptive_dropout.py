@@ -4,16 +4,12 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
-from speechbrain_neuronprune.gates.schedule import (
-    RetentionSchedule,
-    is_stock_checkpoint,
-)
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.gates.stock import AbsentInStock
 
 
 def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
@@ -40,7 +36,7 @@ def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
 CERTAIN = 100.0
 
 
-class AdaptiveDropout(UnitGate):
+class AdaptiveDropout(AbsentInStock, UnitGate):
     r"""Dropout whose retention probabilities are learned, unit by unit.
 
     In training, with logits :math:`\beta` and
@@ -142,20 +138,3 @@ class AdaptiveDropout(UnitGate):
         soft = torch.sigmoid(noisy)
         hard = (noisy > 0).float()
         return hard + (soft - soft.detach())
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict,
-        prefix: str,
-        local_metadata: dict,
-        strict: bool,
-        missing_keys: list,
-        *others: Any,
-    ) -> None:
-        """A stock checkpoint has no gates: keep the logits as they are."""
-        missing: list[str] = []
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing, *others
-        )
-        if not is_stock_checkpoint(state_dict):
-            missing_keys.extend(missing)

@@ -7,28 +7,12 @@ Authors
 from typing import Any
 
 import torch
-from torch import nn
 
 from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.gates.stock import AbsentInStock
 
 
-def is_stock_checkpoint(state_dict: dict) -> bool:
-    """Whether a state dict comes from a model without adaptive dropout.
-
-    Arguments
-    ---------
-    state_dict : dict
-        What ``load_state_dict`` was given.
-
-    Returns
-    -------
-    bool
-        True if no key belongs to a gate.
-    """
-    return not any(key.endswith("steps_taken") for key in state_dict)
-
-
-class RetentionSchedule(nn.Module):
+class RetentionSchedule(AbsentInStock):
     """c(t): where an untouched retention logit stands after t optimiser steps.
 
     It stays at ``c_start`` for ``hold`` steps, falls linearly to ``c_end``
@@ -121,19 +105,6 @@ class RetentionSchedule(nn.Module):
             f"steps={self.steps}, hold={self.hold}"
         )
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict,
-        prefix: str,
-        local_metadata: dict,
-        strict: bool,
-        missing_keys: list,
-        *others: Any,
-    ) -> None:
-        missing: list[str] = []
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing, *others
-        )
-        if not is_stock_checkpoint(state_dict):
-            missing_keys.extend(missing)
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
         self.step = self.step  # c(t) follows the restored step
