@@ -85,6 +85,8 @@ def kill_once(options: argparse.Namespace, seconds: float) -> int:
     time.sleep(seconds)
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
+    elif process.returncode:
+        raise SystemExit("The run failed by itself; run the recipe to see.")
     process.wait()
     return recovered_equals_saved(options)
 

@@ -50,7 +50,13 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     DENSE: ("conformer_ctc_mini_dense", {"d_model": 96, "d_ffn": 384}),
     PRUNED: (
         "conformer_ctc_mini",
-        {"transformer_dropout": 0.1, "logits_pull": 1e-4},
+        {
+            "transformer_dropout": 0.1,
+            "logits_pull": 1e-3,
+            "hold_steps": 150,
+            "decline_steps": 200,
+            "settle_step": 400,
+        },
     ),
     "narrow 0.45": (
         "conformer_ctc_mini_dense",
