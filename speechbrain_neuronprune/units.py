@@ -341,6 +341,20 @@ def _group_name(path: str, vector: _Vector) -> str:
 
 
 def groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
+    """The unit groups of one layer.
+
+    Arguments
+    ---------
+    path : str
+        Where the layer is in its model.
+    layer : nn.Module
+        A layer with units, or any other (which has no groups).
+
+    Returns
+    -------
+    list of UnitGroup
+        In forward order.
+    """
     layout = layout_of(layer)
     if layout is None or hasattr(layer, "folded"):
         return []
