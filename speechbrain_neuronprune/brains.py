@@ -133,22 +133,40 @@ class AdaptiveDropoutMixin:
         if self.schedule is None:
             return PruningPlan({})
         target = self.hparams.target_parameters
+        if target is not None:
+            return self.plan_for(target)
+        return self._plan(threshold=self.hparams.threshold)
+
+    def plan_for(self, target: float | int) -> PruningPlan:
+        """The plan that leaves a given size.
+
+        Arguments
+        ---------
+        target : float or int
+            Parameters of the whole model, not of the module with gates
+            alone: a share or a count.
+
+        Returns
+        -------
+        PruningPlan
+            Which units stay.
+        """
+        if isinstance(target, float):
+            target = round(target * count_parameters(self.modules))
+        return self._plan(target_parameters=target - self.other_parameters)
+
+    @property
+    def other_parameters(self) -> int:
+        """Parameters outside of the module with gates."""
+        return count_parameters(self.modules) - count_parameters(self.pruned)
+
+    def _plan(self, **rule: float | int) -> PruningPlan:
         return PruningPlan.from_retention(
             self.pruned,
-            threshold=self.hparams.threshold if target is None else None,
-            target_parameters=self._of_the_pruned(target),
             round_to=self.hparams.round_to,
             balance_heads=self.hparams.balance_heads,
+            **rule,
         )
-
-    def _of_the_pruned(self, target: float | int | None) -> int | None:
-        """A size of the whole model as one of the module with gates."""
-        if target is None:
-            return None
-        whole = count_parameters(self.modules)
-        if isinstance(target, float):
-            target = round(target * whole)
-        return target - (whole - count_parameters(self.pruned))
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
         """Stop with a clear message before a loss that is not a number can
@@ -214,9 +232,7 @@ class AdaptiveDropoutMixin:
         return 0 if counter is None else counter.current
 
     def _retention_figures(self) -> dict[str, Any]:
-        whole = count_parameters(self.modules)
-        others = whole - count_parameters(self.pruned)
-        return retention_figures(self.pruned, others)
+        return retention_figures(self.pruned, self.other_parameters)
 
     def _log_retention(self, valid_loss: float, epoch: int) -> None:
         if self._retention_log is None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.compaction import ParameterCounter
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.units import count_parameters, supported_units
 
@@ -165,8 +166,6 @@ def solve_for_parameters(
     PlanError
         If no choice can give this size.
     """
-    from speechbrain_neuronprune.compaction import ParameterCounter
-
     if selection.model is None:
         raise PlanError(
             f"target_parameters={target} needs the model to count in; give "

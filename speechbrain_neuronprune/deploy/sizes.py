@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,12 @@ def write_sizes(
         split: score_split(brain, networks, dataset, loader_options).stats
         for split, dataset in datasets.items()
     }
-    others = _others(brain)
     write_json(
         path,
         {
             name: {
-                "parameters": others + count_parameters(network),
+                "parameters": brain.other_parameters
+                + count_parameters(network),
                 "splits": {
                     split: _figures(stats[name])
                     for split, stats in scores.items()
@@ -65,38 +65,6 @@ def write_sizes(
             for name, network in networks.items()
         },
     )
-
-
-def plans_for_targets(
-    brain: sb.Brain, targets: Sequence[float]
-) -> dict[str, PruningPlan]:
-    """Plans for shares of the whole model's parameters.
-
-    Arguments
-    ---------
-    brain : AdaptiveDropoutASR
-        With the trained, gated model.
-    targets : sequence of float
-        Shares.
-
-    Returns
-    -------
-    dict of str to PruningPlan
-        By the share as text.
-    """
-    whole = count_parameters(brain.modules)
-    return {
-        str(target): PruningPlan.from_retention(
-            brain.pruned,
-            target_parameters=round(target * whole) - _others(brain),
-        )
-        for target in targets
-    }
-
-
-def _others(brain: sb.Brain) -> int:
-    """Parameters outside of the network that is pruned."""
-    return count_parameters(brain.modules) - count_parameters(brain.pruned)
 
 
 def _figures(stats: ErrorRateStats) -> dict[str, Any]:

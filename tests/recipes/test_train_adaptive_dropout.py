@@ -47,6 +47,7 @@ TINY = {
     "number_of_checkpoints": 2,
     "max_batch_length": 4,
     "target_parameters": 0.6,
+    "other_targets": [0.8],
 }
 
 
@@ -80,7 +81,7 @@ def corpus(tmp_path_factory):
 def arguments(corpus, output, hparams="conformer_ctc_mini", **changes):
     options = {**TINY, "data_folder": corpus, "output_folder": output}
     if hparams.endswith("dense"):
-        del options["target_parameters"]
+        del options["target_parameters"], options["other_targets"]
     options |= changes
     return [
         str(ROOT / "hparams" / f"{hparams}.yaml"),
@@ -160,6 +161,20 @@ def test_masked_and_compact_agree(finished):
     sizes = {k: v["parameters"] for k, v in results["cost"].items()}
     assert sizes["masked"] == sizes["dense"]
     assert sizes["compact"] == pytest.approx(0.6 * sizes["dense"], rel=0.01)
+
+
+def test_other_sizes_are_evaluated_on_all_splits(finished):
+    sizes = json.loads((finished / "sizes.json").read_text())
+    assert list(sizes) == ["dense", "0.8"]
+    share = sizes["0.8"]["parameters"] / sizes["dense"]["parameters"]
+    assert share == pytest.approx(0.8, rel=0.01)
+    for figures in sizes.values():
+        assert list(figures["splits"]) == ["dev-clean", "test-clean"]
+        for split in figures["splits"].values():
+            errors, words = map(
+                sum, zip(*split["utterances"].values(), strict=True)
+            )
+            assert split["wer"] == pytest.approx(100 * errors / words)
 
 
 def test_error_rates_are_in_the_hosts_format(finished):

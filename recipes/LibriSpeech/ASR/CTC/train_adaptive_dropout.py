@@ -32,10 +32,7 @@ from speechbrain.utils.train_logger import TensorboardLogger
 from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
 from speechbrain_neuronprune.deploy.finalise import finalise
-from speechbrain_neuronprune.deploy.sizes import (
-    plans_for_targets,
-    write_sizes,
-)
+from speechbrain_neuronprune.deploy.sizes import write_sizes
 from speechbrain_neuronprune.errors import NeuronPruneError, TrainingError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.tokens import (
@@ -143,8 +140,8 @@ def make_sampler(train, hparams):
 def evaluate_sizes(brain, dev, tests, hparams):
     """Write the error rates of the model cut to other sizes."""
     plans = {"dense": PruningPlan({})}
-    targets = hparams.get("other_targets", [])
-    plans |= plans_for_targets(brain, targets)
+    for target in hparams.get("other_targets", []):
+        plans[str(target)] = brain.plan_for(target)
     write_sizes(
         brain,
         plans,
