@@ -20,6 +20,7 @@ from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import retention_logits, settle
+from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
@@ -278,9 +279,10 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
     without decoder), ``ctc_lin``. Hyperparameters: ``compute_features``,
     ``log_softmax``, ``ctc_cost``, ``decoding_function``, ``tokenizer``,
     ``lr_annealing``, ``epoch_counter``, ``train_logger``,
-    ``error_rate_computer``, ``number_of_checkpoints``; optionally
-    ``wav_augment``, and ``fea_augment`` with the number of optimizer steps
-    before it begins, ``fea_augment_after``, and ``tensorboard_logger``.
+    ``error_rate_computer``, ``cer_computer``, ``number_of_checkpoints``;
+    optionally ``wav_augment``, and ``fea_augment`` with the number of
+    optimizer steps before it begins, ``fea_augment_after``, and
+    ``tensorboard_logger``.
     """
 
     def compute_forward(
@@ -317,7 +319,7 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
                 token_lengths
             )
         if stage != sb.Stage.TRAIN:
-            self.error_rate.append(
+            self.errors.append(
                 batch.id, self.words(hypotheses), self.references(batch)
             )
         return self.hparams.ctc_cost(log_probs, tokens, lengths, token_lengths)
@@ -363,13 +365,19 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
             self.hparams.lr_annealing(self.optimizer)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
-        """Start counting word errors."""
+        """Start counting errors."""
         if stage != sb.Stage.TRAIN:
-            self.error_rate = self.hparams.error_rate_computer()
+            self.errors = self.error_rates()
+
+    def error_rates(self) -> ErrorRates:
+        """Counters of word and character errors, at zero."""
+        return ErrorRates(
+            self.hparams.error_rate_computer(), self.hparams.cer_computer()
+        )
 
     def valid_figures(self) -> dict[str, float]:
-        """The word error rate of the development split."""
-        return {"valid_wer": self.error_rate.summarize("error_rate")}
+        """The error rates of the development split."""
+        return {"valid_wer": self.errors.wer, "valid_cer": self.errors.cer}
 
     def on_stage_end(
         self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
@@ -378,7 +386,7 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
         super().on_stage_end(stage, stage_loss, epoch)
         if stage != sb.Stage.VALID:
             return
-        wer = self.error_rate.summarize("error_rate")
+        wer = self.errors.wer
         stats = {
             "stats_meta": {
                 "epoch": epoch,
@@ -387,7 +395,11 @@ class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
                 **self.retention_stats(),
             },
             "train_stats": {"loss": self.train_loss},
-            "valid_stats": {"loss": stage_loss, "WER": wer},
+            "valid_stats": {
+                "loss": stage_loss,
+                "CER": self.errors.cer,
+                "WER": wer,
+            },
         }
         for name in ("train_logger", "tensorboard_logger"):
             if hasattr(self.hparams, name):

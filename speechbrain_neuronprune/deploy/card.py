@@ -37,7 +37,7 @@ One utterance of {seconds:g} s, from waveform to posteriors, on {device}.
 "Dense" is the trained network with all its units, "masked" the same with the
 removed units at zero, "compact" this model.
 
-## Word error rate, %
+## Word error rate (character error rate), %
 
 | split | utterances | dense | masked | compact |
 | --- | ---: | ---: | ---: | ---: |
@@ -89,6 +89,7 @@ def _cost_row(name: str, cost: Mapping[str, Any]) -> str:
 
 def _split_row(name: str, split: Mapping[str, Any]) -> str:
     rates = " | ".join(
-        f"{split[variant]:.2f}" for variant in ("dense", "masked", "compact")
+        f"{split[variant]:.2f} ({split['cer'][variant]:.2f})"
+        for variant in ("dense", "masked", "compact")
     )
     return f"| {name} | {split['utterances']} | {rates} |"

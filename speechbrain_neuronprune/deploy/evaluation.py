@@ -15,7 +15,6 @@ import speechbrain as sb
 import torch
 from speechbrain.lobes.models.transformer.TransformerASR import EncoderWrapper
 from speechbrain.nnet.containers import LengthsCapableSequential
-from speechbrain.utils.metric_stats import ErrorRateStats
 from torch import nn
 
 from speechbrain_neuronprune.compaction import (
@@ -23,6 +22,7 @@ from speechbrain_neuronprune.compaction import (
     compact,
     remove_gates,
 )
+from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import compare_latency, measure_cost
 
@@ -57,30 +57,28 @@ class SplitScores:
 
     Arguments
     ---------
-    stats : dict of str to ErrorRateStats
-        Variant to word errors.
+    errors : dict of str to ErrorRates
+        Variant to its errors.
     max_difference : float
         Largest difference between the log-posteriors of the masked and the
         compact model at a valid frame.
     """
 
-    stats: dict[str, ErrorRateStats]
+    errors: dict[str, ErrorRates]
     max_difference: float = 0.0
 
     def summary(self) -> dict[str, Any]:
         """Error rates, utterances and identical hypotheses, for JSON."""
         hypotheses = {
-            name: [score["hyp_tokens"] for score in stats.scores]
-            for name, stats in self.stats.items()
+            name: [score["hyp_tokens"] for score in errors.words.scores]
+            for name, errors in self.errors.items()
         }
         pairs = list(
             zip(hypotheses["masked"], hypotheses["compact"], strict=True)
         )
         return {
-            **{
-                name: stats.summarize("error_rate")
-                for name, stats in self.stats.items()
-            },
+            **{name: errors.wer for name, errors in self.errors.items()},
+            "cer": {name: errors.cer for name, errors in self.errors.items()},
             "utterances": len(pairs),
             "identical": sum(masked == small for masked, small in pairs),
         }
@@ -114,16 +112,14 @@ def score_split(
     loader = brain.make_dataloader(
         dataset, sb.Stage.TEST, ckpt_prefix=None, **loader_options
     )
-    scores = SplitScores(
-        {name: brain.hparams.error_rate_computer() for name in variants}
-    )
+    scores = SplitScores({name: brain.error_rates() for name in variants})
     brain.modules.eval()
     for batch in loader:
         outputs = {}
         for name, network in variants.items():
             with brain.replaced(network), brain.evaluation_ctx:
                 outputs[name] = brain.compute_forward(batch, sb.Stage.TEST)
-            scores.stats[name].append(
+            scores.errors[name].append(
                 batch.id,
                 brain.words(outputs[name][2]),
                 brain.references(batch),

@@ -24,6 +24,8 @@ from speechbrain_neuronprune.report.page import write_report
 
 logger = get_logger(__name__)
 
+VARIANTS = ("dense", "masked", "compact")
+
 
 def finalise(
     brain: sb.Brain,
@@ -93,11 +95,11 @@ def write_error_rates(folder: Path, scores: Mapping[str, Any]) -> None:
         Split to scores.
     """
     for split, score in scores.items():
-        for variant, stats in score.stats.items():
+        for variant, errors in score.errors.items():
             path = folder / f"wer_{variant}_{split}.txt"
             with atomic_path(path) as temporary:
                 with open(temporary, "w", encoding="utf-8") as file:
-                    stats.write_stats(file)
+                    errors.words.write_stats(file)
 
 
 def _training(brain: sb.Brain) -> dict[str, Any]:
@@ -118,10 +120,11 @@ def _example(brain: sb.Brain) -> dict[str, Any]:
 def _log(results: Mapping[str, Any], folder: Path) -> None:
     for split, row in results["splits"].items():
         logger.info(
-            "%s: WER %.2f dense, %.2f masked, %.2f compact; "
-            "%d of %d hypotheses identical",
+            "%s: WER %.2f dense, %.2f masked, %.2f compact; CER %.2f, %.2f, "
+            "%.2f; %d of %d hypotheses identical",
             split,
-            *(row[key] for key in ("dense", "masked", "compact")),
+            *(row[key] for key in VARIANTS),
+            *(row["cer"][key] for key in VARIANTS),
             row["identical"],
             row["utterances"],
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
-from speechbrain.utils.metric_stats import ErrorRateStats
 
 from speechbrain_neuronprune.compaction import compact
 from speechbrain_neuronprune.deploy.evaluation import score_split
+from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.files import write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import count_parameters
@@ -48,7 +48,7 @@ def write_sizes(
         name: compact(brain.pruned, plan) for name, plan in plans.items()
     }
     scores = {
-        split: score_split(brain, networks, dataset, loader_options).stats
+        split: score_split(brain, networks, dataset, loader_options).errors
         for split, dataset in datasets.items()
     }
     write_json(
@@ -58,8 +58,8 @@ def write_sizes(
                 "parameters": brain.other_parameters
                 + count_parameters(network),
                 "splits": {
-                    split: _figures(stats[name])
-                    for split, stats in scores.items()
+                    split: _figures(errors[name])
+                    for split, errors in scores.items()
                 },
             }
             for name, network in networks.items()
@@ -67,11 +67,12 @@ def write_sizes(
     )
 
 
-def _figures(stats: ErrorRateStats) -> dict[str, Any]:
+def _figures(errors: ErrorRates) -> dict[str, Any]:
     return {
-        "wer": stats.summarize("error_rate"),
+        "wer": errors.wer,
+        "cer": errors.cer,
         "utterances": {
             score["key"]: [score["num_edits"], score["num_ref_tokens"]]
-            for score in stats.scores
+            for score in errors.words.scores
         },
     }

@@ -43,8 +43,10 @@ def cost_table(results: dict[str, Any]) -> str:
         for key, (label, write) in COSTS.items()
     ]
     for split, rates in results["splits"].items():
-        values = [rates.get(variant) for variant in VARIANTS]
-        rows.append(_row(f"WER {split}", values, _rate))
+        for name, kind in (("WER", rates), ("CER", rates.get("cer") or {})):
+            values = [kind.get(variant) for variant in VARIANTS]
+            if any(value is not None for value in values):
+                rows.append(_row(f"{name} {split}", values, _rate))
     table = _table(["", *VARIANTS], rows)
     counts = ", ".join(
         f"{split} {rates['utterances']:,}"

@@ -35,12 +35,14 @@ COST = {
     "real_time_factor": 0.001,
     "peak_memory_mb": 4.0,
 }
-WER = {"dense": 4.0, "masked": 5.25, "compact": 5.25, "utterances": 9}
+WER = {"dense": 4.0, "masked": 5.25, "compact": 5.25}
+CER = {"dense": 1.0, "masked": 1.25, "compact": 1.25}
+RATES = {**WER, "utterances": 9, "identical": 9, "cer": CER}
 RESULTS = {
     "name": "tiny",
     "seed": 7,
     "max_difference": 1e-6,
-    "splits": {"test-clean": {**WER, "identical": 9}},
+    "splits": {"test-clean": RATES},
     "cost": {
         "dense": COST,
         "masked": COST,
@@ -202,7 +204,8 @@ def _same_values(first, second):
 def test_the_card_has_the_figures(directory):
     card = (directory / "README.md").read_text()
     assert "**40.0%** of its parameters" in card
-    assert "| test-clean | 9 | 4.00 | 5.25 | 5.25 |" in card
+    rates = "4.00 (1.00) | 5.25 (1.25) | 5.25 (1.25)"
+    assert f"| test-clean | 9 | {rates} |" in card
     assert "seed 7; 12 optimizer steps" in card
 
 

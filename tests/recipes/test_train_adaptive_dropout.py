@@ -157,6 +157,7 @@ def test_masked_and_compact_agree(finished):
     split = results["splits"]["test-clean"]
     assert split["identical"] == split["utterances"] == 3
     assert split["masked"] == split["compact"]
+    assert split["cer"]["masked"] == split["cer"]["compact"] >= 0
     assert results["max_difference"] < 1e-4
     sizes = {k: v["parameters"] for k, v in results["cost"].items()}
     assert sizes["masked"] == sizes["dense"]
@@ -190,6 +191,7 @@ def test_the_logs_follow_the_schedule(finished):
     assert [line["step"] for line in epochs] == [4, 8, 12]
     assert [line["c"] for line in epochs] == pytest.approx([8, 0, -2])
     assert all(line["valid_wer"] >= 0 for line in epochs)
+    assert all(line["valid_cer"] >= 0 for line in epochs)
     log = (finished / "train_log.txt").read_text().splitlines()
     assert len(log) == 3
     for entry in ("alive ffn: ", "expected parameters: ", "c: ", "valid WER"):

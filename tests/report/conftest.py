@@ -113,6 +113,7 @@ def _results():
                 "dense": 4.1,
                 "masked": 4.0,
                 "compact": 4.0,
+                "cer": {"dense": 1.23, "masked": 1.17, "compact": 1.17},
                 "utterances": 328,
                 "identical": 328,
             },
