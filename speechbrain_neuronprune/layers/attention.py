@@ -260,9 +260,31 @@ class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
         if self.query_gate is not None:
             mask = self._query_mask(len(q), q)
             with_u, with_v = with_u * mask, with_v * mask
-        content = torch.matmul(with_u * self.scale, k.transpose(-2, -1))
         position = torch.matmul(with_v * self.scale, p.transpose(-2, -1))
-        return content + self.rel_shift(position)
+        # One kernel multiplies and adds: the scores are what costs the most
+        # beyond the products themselves.
+        scores = torch.baddbmm(
+            self.rel_shift(position).flatten(0, 1),
+            (with_u * self.scale).flatten(0, 1),
+            k.flatten(0, 1).transpose(-2, -1),
+        )
+        return scores.unflatten(0, position.shape[:2])
+
+    def rel_shift(self, x: Tensor) -> Tensor:
+        """Position scores by distance, (batch, heads, L, 2L - 1), to scores
+        by key, (batch, heads, L, L): out[i, j] = x[i, L - 1 - i + j].
+
+        In memory each row of the result begins one place earlier in its row
+        of ``x`` than the row before, so a view does without the copies of
+        the stock method.
+        """
+        length, distances = x.shape[-2:]
+        by_view = length > 1 and distances == 2 * length - 1
+        if self.mask_pos_future or not by_view:
+            return super().rel_shift(x)
+        step = distances - 1
+        diagonal = x.flatten(-2)[..., length - 1 : length - 1 + length * step]
+        return diagonal.unflatten(-1, (length, step))[..., :length]
 
 
 class RoPEUnitAttention(_UnitAttention, RoPEMHA):
