@@ -4,7 +4,8 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,8 @@ from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.units import (
+    ParameterSlice,
     Targets,
-    UnitGroup,
     count_parameters,
     find_units,
     supported_units,
@@ -65,7 +66,8 @@ def attach_adaptive_dropout(
     if not groups:
         raise UnitsError(
             f"A {type(model).__name__} holds no units that can be gated; give "
-            "a model with SpeechBrain Conformer layers."
+            "a model with SpeechBrain Conformer layers, or with fully "
+            "connected ones."
         )
     for group in groups.values():
         gate = AdaptiveDropout(group.size, schedule=schedule, scale=scale)
@@ -120,12 +122,6 @@ def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:
         yield gate.logits
 
 
-def _gated(model: nn.Module) -> Iterator[tuple[UnitGroup, AdaptiveDropout]]:
-    groups = supported_units(model)
-    for name, gate in adaptive_dropouts(model).items():
-        yield groups[name], gate
-
-
 @torch.no_grad()
 def expected_parameters(model: nn.Module) -> float:
     """How many parameters an average draw of the gates leaves.
@@ -138,19 +134,53 @@ def expected_parameters(model: nn.Module) -> float:
     Returns
     -------
     float
-        All parameters less those of each unit times its probability of
-        being dropped.
+        Every parameter counts as much as it is likely that all units which
+        own it are retained.
     """
-    return count_parameters(model) - sum(
-        float((1.0 - gate.retention()).sum()) * group.parameters_per_unit
-        for group, gate in _gated(model)
-    )
+    return _surviving(model, lambda gate: gate.retention())
 
 
 @torch.no_grad()
 def kept_parameters(model: nn.Module) -> int:
     """How many parameters the hard decision beta >= c_end leaves."""
-    return count_parameters(model) - sum(
-        int((~gate.keep()).sum()) * group.parameters_per_unit
-        for group, gate in _gated(model)
+    return round(_surviving(model, lambda gate: gate.keep()))
+
+
+def _surviving(
+    model: nn.Module, chances: Callable[[AdaptiveDropout], Tensor]
+) -> float:
+    """Expected number of parameters, given the units' chances to stay."""
+    groups = supported_units(model)
+    sizes = {name: p.shape for name, p in model.named_parameters()}
+    alive: dict[str, dict[int, Tensor]] = {}
+    for name, gate in adaptive_dropouts(model).items():
+        group, chance = groups[name], chances(gate).flatten().cpu().double()
+        for one in group.slices:
+            path = f"{group.layer}.{one.parameter}".lstrip(".")
+            # Buffers, such as a norm's statistics, are no parameters.
+            if path in sizes and math.prod(sizes[path]):
+                _multiply(alive.setdefault(path, {}), sizes[path], one, chance)
+    lost = sum(
+        math.prod(sizes[path]) * (1.0 - math.prod(_means(shares)))
+        for path, shares in alive.items()
     )
+    return count_parameters(model) - lost
+
+
+def _multiply(
+    shares: dict[int, Tensor],
+    shape: torch.Size,
+    owned: ParameterSlice,
+    chance: Tensor,
+) -> None:
+    """Lower the shares that stay, along the dimension that units own. Rows
+    and columns of one weight may belong to units of two groups."""
+    dim = -1 if owned.dim is None else owned.dim
+    size = math.prod(shape) if owned.dim is None else shape[dim]
+    share = shares.setdefault(dim, torch.ones(size, dtype=torch.float64))
+    share[owned.index] *= chance.unsqueeze(1)
+
+
+def _means(shares: Mapping[int, Tensor]) -> Iterator[float]:
+    for share in shares.values():
+        yield float(share.mean())

@@ -9,7 +9,7 @@ Authors
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from speechbrain_neuronprune.units import supported_units
 
 FORMAT = "speechbrain-neuronprune plan"
 VERSION = 1
+
+SELECTION_PARTS = ("hypo", "hyper", "medium")
 
 
 class PruningPlan:
@@ -211,6 +213,48 @@ class PruningPlan:
                 for new, old in zip(wanted, present, strict=True)
             ]
             keep[name] = torch.cat(heads)
+        return cls(keep)
+
+    @classmethod
+    def from_selection(
+        cls,
+        selection: Mapping[str, Any],
+        remove: str | Iterable[str] = ("hypo", "hyper"),
+    ) -> "PruningPlan":
+        """A plan that removes parts of every layer's ranking (paper B,
+        sec. 5).
+
+        Arguments
+        ---------
+        selection : mapping of str to NeuronSelection
+            Group name to bool tensors ``hypo``, ``hyper`` and ``medium``, as
+            ``select_hyper_hypo`` gives them.
+        remove : str or iterable of str
+            The parts that go, of ``hypo``, ``hyper`` and ``medium``.
+
+        Returns
+        -------
+        PruningPlan
+            The plan.
+
+        Raises
+        ------
+        PlanError
+            If a part has another name.
+        """
+        parts = [remove] if isinstance(remove, str) else list(remove)
+        for part in parts:
+            if part not in SELECTION_PARTS:
+                raise PlanError(
+                    f"A selection has no part {part!r}; remove any of "
+                    f"{', '.join(SELECTION_PARTS)}."
+                )
+        keep = {}
+        for name, neurons in selection.items():
+            gone = torch.zeros_like(neurons.hypo)
+            for part in parts:
+                gone = gone | getattr(neurons, part)
+            keep[name] = ~gone
         return cls(keep)
 
     # ------------------------------------------------------------ reading

@@ -10,23 +10,51 @@ Authors
 """
 
 import fnmatch
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
-import torch
 from speechbrain.lobes.models.transformer.Conformer import (
     ConformerEncoderLayer,
-    ConvolutionModule,
 )
-from speechbrain.nnet.attention import (
-    MultiheadAttention,
-    PositionalwiseFeedForward,
-    RelPosMHAXL,
-    RoPEMHA,
-)
-from torch import Tensor, nn
+from torch import nn
 
+from speechbrain_neuronprune.chains import (
+    fully_connected,
+    link_of,
+    members,
+    runs_in_order,
+    stages,
+)
 from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.layouts import (
+    ATTENTION,
+    LAYOUTS,
+    head_widths,
+    projection_rows,
+)
+from speechbrain_neuronprune.vectors import (
+    ParameterSlice,
+    UnitVector,
+    entry_of,
+    join,
+)
+
+__all__ = [
+    "ATTENTION",
+    "ParameterSlice",
+    "Targets",
+    "UnitGroup",
+    "count_parameters",
+    "find_units",
+    "groups_of",
+    "head_widths",
+    "layout_of",
+    "linears_of",
+    "projection_rows",
+    "supported_units",
+]
 
 Targets = str | Iterable[str] | None
 
@@ -40,25 +68,6 @@ FORWARD_ORDER = {
         "ffn_module2",
     ),
 }
-
-
-@dataclass(frozen=True)
-class ParameterSlice:
-    """The part of one parameter that the units of a group own.
-
-    Arguments
-    ---------
-    parameter : str
-        The parameter's name, relative to the layer.
-    dim : int or None
-        The dimension along which units lie; None reads the parameter flat.
-    index : torch.Tensor
-        Long tensor (units, entries): the positions each unit owns.
-    """
-
-    parameter: str
-    dim: int | None
-    index: Tensor
 
 
 @dataclass(frozen=True)
@@ -97,218 +106,42 @@ class UnitGroup:
         return sum(self.widths)
 
 
-# ---------------------------------------------------------------- layouts
-
-
-@dataclass(frozen=True)
-class _Vector:
-    """One vector of units of a layer, before it has a name."""
-
-    site: str
-    kind: str
-    widths: tuple[int, ...]
-    slices: tuple[ParameterSlice, ...]
-
-
-def _column(index: Tensor) -> Tensor:
-    return index.reshape(-1, 1)
-
-
-def _slices(layer: nn.Module, *wanted: tuple) -> tuple[ParameterSlice, ...]:
-    """Keep the slices whose parameter the layer really has (biases may be
-    switched off)."""
-    names = dict(layer.named_parameters())
-    return tuple(ParameterSlice(*one) for one in wanted if one[0] in names)
-
-
-def _feed_forward(layer: PositionalwiseFeedForward) -> list[_Vector]:
-    """Hidden unit j owns row j of the first Linear, its bias entry, and
-    column j of the second (paper A, sec. 3)."""
-    size = getattr(layer.ffn, "0").weight.shape[0]
-    unit = _column(torch.arange(size))
-    slices = _slices(
-        layer,
-        ("ffn.0.weight", 0, unit),
-        ("ffn.0.bias", 0, unit),
-        ("ffn.3.weight", 1, unit),
-    )
-    return [_Vector("hidden", "ffn", (size,), slices)]
-
-
-def _convolution(layer: ConvolutionModule) -> list[_Vector]:
-    """Channel c owns its two pointwise rows (linear and gate half of the
-    GLU), its depthwise kernel, its LayerNorm entries and its output column."""
-    size = layer.conv.weight.shape[0]
-    unit = _column(torch.arange(size))
-    halves = torch.cat([unit, unit + size], dim=1)
-    slices = _slices(
-        layer,
-        ("bottleneck.0.weight", 0, halves),
-        ("bottleneck.0.bias", 0, halves),
-        ("conv.weight", 0, unit),
-        ("conv.bias", 0, unit),
-        ("after_conv.0.weight", 0, unit),
-        ("after_conv.0.bias", 0, unit),
-        ("after_conv.2.weight", 1, unit),
-    )
-    return [_Vector("channels", "conv", (size,), slices)]
-
-
-def head_widths(layer: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rows per head of the query (and key) and of the value projection.
-
-    Arguments
-    ---------
-    layer : nn.Module
-        A stock attention layer, or one of ours with ragged heads.
-
-    Returns
-    -------
-    tuple
-        ``(query_rows, value_rows)``, one entry per head each.
-    """
-    if hasattr(layer, "query_rows"):
-        return tuple(layer.query_rows), tuple(layer.value_rows)
-    if isinstance(layer, MultiheadAttention):
-        heads, width = layer.att.num_heads, layer.att.head_dim
-        return (width,) * heads, (width,) * heads
-    return (
-        (layer.head_dim,) * layer.num_heads,
-        (layer.vhead_dim,) * layer.num_heads,
-    )
-
-
-def _ranges(starts: list[int], widths: tuple[int, ...]) -> Tensor:
-    parts = [
-        torch.arange(start, start + width)
-        for start, width in zip(starts, widths, strict=True)
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long)
-
-
-def _starts(widths: Iterable[int]) -> list[int]:
-    starts, total = [], 0
-    for width in widths:
-        starts.append(total)
-        total += width
-    return starts
-
-
-def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of the joint input projection that make queries, keys, values.
-
-    SpeechBrain's own attention interleaves them per head
-    (q0 k0 v0 q1 k1 v1 ...); ``torch.nn.MultiheadAttention`` stacks them
-    (all q, all k, all v).
-
-    Arguments
-    ---------
-    layer : nn.Module
-        An attention layer.
-
-    Returns
-    -------
-    tuple of torch.Tensor
-        Row numbers of q, k and v, head after head.
-    """
-    query, value = head_widths(layer)
-    if isinstance(layer, MultiheadAttention):
-        total = sum(query)
-        rows = _ranges(_starts(query), query)
-        return (
-            rows,
-            rows + total,
-            _ranges(_starts(value), value) + 2 * total,
-        )
-    heads = _starts(2 * q + v for q, v in zip(query, value, strict=True))
-    return (
-        _ranges(heads, query),
-        _ranges([h + q for h, q in zip(heads, query, strict=True)], query),
-        _ranges([h + 2 * q for h, q in zip(heads, query, strict=True)], value),
-    )
-
-
-def _attention(layer: nn.Module, rows_per_unit: int = 1) -> list[_Vector]:
-    """Query unit d of a head owns its q and k rows and, where positions are
-    relative, its row of linear_pos and its two positional bias entries; value
-    unit d owns its v row and its output column (paper A, sec. 3)."""
-    q, k, v = projection_rows(layer)
-    query_rows, value_rows = head_widths(layer)
-    units = torch.arange(len(q)).reshape(-1, rows_per_unit)
-    value_units = _column(torch.arange(len(v)))
-    both = torch.cat([q[units], k[units]], dim=1)
-    prefix = "att." if isinstance(layer, MultiheadAttention) else ""
-    query = _slices(
-        layer,
-        (prefix + "in_proj_weight", 0, both),
-        (prefix + "in_proj_bias", 0, both),
-        ("linear_pos.weight", 0, units),
-        ("pos_bias_u", None, units),
-        ("pos_bias_v", None, units),
-    )
-    value = _slices(
-        layer,
-        (prefix + "in_proj_weight", 0, _column(v)),
-        (prefix + "in_proj_bias", 0, _column(v)),
-        ("value_bias_weight", 0, value_units),
-        (prefix + "out_proj.weight", 1, value_units),
-    )
-    pairs = tuple(rows // rows_per_unit for rows in query_rows)
-    return [
-        _Vector("query", "query", pairs, query),
-        _Vector("value", "value", value_rows, value),
-    ]
-
-
-def _rotary_attention(layer: RoPEMHA) -> list[_Vector]:
-    """Rotary positions turn dimensions 2i and 2i + 1 together, so a query
-    unit of RoPEMHA is such a pair: removing one of them alone is not exact."""
-    return _attention(layer, rows_per_unit=2)
-
-
-LAYOUTS: dict[type, Callable[[nn.Module], list[_Vector]]] = {
-    PositionalwiseFeedForward: _feed_forward,
-    ConvolutionModule: _convolution,
-    RelPosMHAXL: _attention,
-    RoPEMHA: _rotary_attention,
-    MultiheadAttention: _attention,
-}
-
-ATTENTION = (RelPosMHAXL, RoPEMHA, MultiheadAttention)
-
-
-# ---------------------------------------------------------------- finding
+# ---------------------------------------------------------------- layers
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     order = FORWARD_ORDER.get(type(module))
-    if order is None:
-        yield from module.named_children()
-    else:
+    if order is not None:
         for name in order:
             yield name, getattr(module, name)
+    elif runs_in_order(module):
+        yield from stages(module)
+    else:
+        yield from module.named_children()
 
 
-def _layers(
+def _walk(
     module: nn.Module, path: str = "", parent: nn.Module | None = None
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Layers with units, in forward order. Attention counts only as the
-    self-attention of a Conformer encoder layer, where query, key and value
-    are the same tensor."""
-    in_conformer = isinstance(parent, ConformerEncoderLayer)
+    """Modules in forward order, down to the layers that hold units. Attention
+    counts only as the self-attention of a Conformer encoder layer, where
+    query, key and value are the same tensor."""
     if isinstance(module, ATTENTION) or path.endswith("mha_layer"):
-        if in_conformer:
+        if isinstance(parent, ConformerEncoderLayer):
             yield path, module
         return
-    if isinstance(module, tuple(LAYOUTS)):
-        yield path, module
-        return
-    for name, child in _children(module):
-        yield from _layers(child, f"{path}.{name}" if path else name, module)
+    yield path, module
+    if not isinstance(module, tuple(LAYOUTS)):
+        for name, child in _children(module):
+            yield from _walk(child, join(path, name), module)
 
 
-def layout_of(layer: nn.Module) -> Callable | None:
+def layout_of(
+    layer: nn.Module,
+) -> Callable[[nn.Module], list[UnitVector]] | None:
     """The function that lists the unit vectors of a layer, or None."""
+    if runs_in_order(layer):
+        return fully_connected
     for kind, layout in LAYOUTS.items():
         if isinstance(layer, kind):
             return layout
@@ -319,9 +152,11 @@ def _parameters_per_unit(
     layer: nn.Module, slices: tuple[ParameterSlice, ...]
 ) -> int:
     total = 0
-    parameters = dict(layer.named_parameters())
+    buffers = dict(layer.named_buffers())
     for one in slices:
-        parameter = parameters[one.parameter]
+        if one.parameter in buffers:
+            continue
+        parameter = entry_of(layer, one.parameter)
         entries = 1
         if one.dim is not None:
             entries = parameter.numel() // max(parameter.shape[one.dim], 1)
@@ -329,14 +164,15 @@ def _parameters_per_unit(
     return total
 
 
-def _group_name(path: str, vector: _Vector) -> str:
+def _group_name(path: str, vector: UnitVector) -> str:
     """A feed-forward module inside ``ffn_moduleK`` goes by its block's name
-    for it; attention has two vectors, so those carry the site."""
+    for it; attention has two vectors and a container many, so those carry
+    the site."""
     if vector.kind == "ffn":
         head, _, last = path.rpartition(".")
         return head if last == "1" and "ffn_module" in head else path
-    if vector.kind in ("query", "value"):
-        return f"{path}.{vector.site}"
+    if vector.kind in ("query", "value", "fc"):
+        return join(path, vector.site)
     return path
 
 
@@ -388,10 +224,11 @@ def _patterns(targets: Targets) -> list[str] | None:
 
 
 def _refuse_unsupported(model: nn.Module, patterns: list[str] | None) -> None:
-    for path, layer in _layers(model):
-        # A folded attention has no units left, which is fine.
-        if layout_of(layer) is not None or hasattr(layer, "folded"):
+    for path, layer in _walk(model):
+        if not path.endswith("mha_layer") or layout_of(layer) is not None:
             continue
+        if hasattr(layer, "folded"):
+            continue  # it has no units left, which is fine
         if any(
             _matches(f"{path}.{kind}", kind, patterns)
             for kind in ("query", "value")
@@ -427,10 +264,13 @@ def find_units(
     model : nn.Module
         Anything that holds SpeechBrain Conformer encoder layers or
         feed-forward modules, for instance a ``ConformerEncoder`` or a
-        ``TransformerASR``.
+        ``TransformerASR``, or chains of fully connected layers in a
+        Sequential container (torch's or SpeechBrain's), for instance a
+        ``CRDNN``. The last Linear of a chain is no group, and neither is one
+        that the model holds under two names.
     targets : str or iterable of str, optional
         fnmatch patterns over group names, or kinds (``ffn``, ``query``,
-        ``value``, ``conv``); None takes every group.
+        ``value``, ``conv``, ``fc``); None takes every group.
 
     Returns
     -------
@@ -456,6 +296,9 @@ def find_units(
     layers.0.mha_layer.value 16 32
     layers.0.convolution_module 16 56
     layers.0.ffn_module2 32 33
+    >>> model = nn.Sequential(nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 2))
+    >>> find_units(model)["0"].parameters_per_unit
+    11
     """
     patterns = _patterns(targets)
     _refuse_unsupported(model, patterns)
@@ -481,12 +324,84 @@ def supported_units(model: nn.Module) -> dict[str, UnitGroup]:
     dict of str to UnitGroup
         The groups in forward order.
     """
-    groups = (
-        group
-        for path, layer in _layers(model)
-        for group in groups_of(path, layer)
-    )
-    return {group.name: group for group in groups}
+    return {group.name: group for group in _groups(model)}
+
+
+def _groups(model: nn.Module) -> Iterator[UnitGroup]:
+    """All groups in forward order. The units of a chain are met at the
+    Linear that gives them: other layers may stand between two of them."""
+    held_twice = _held_twice(model)
+    chained: dict[str, UnitGroup] = {}
+    for path, module in _walk(model):
+        groups = groups_of(path, module)
+        if runs_in_order(module):
+            owned = (g for g in groups if not _owners(model, g) & held_twice)
+            chained.update({group.name: group for group in owned})
+        else:
+            yield from [chained[path]] if path in chained else groups
+
+
+def _held_twice(model: nn.Module) -> set[int]:
+    """Modules and parameters that a model holds under more than one name: if
+    one of them is used twice, no unit can be taken from it alone."""
+    modules = model.named_modules(remove_duplicate=False)
+    parameters = model.named_parameters(remove_duplicate=False)
+    counts = Counter(id(part) for _, part in chain(modules, parameters))
+    return {part for part, count in counts.items() if count > 1}
+
+
+def _owners(model: nn.Module, group: UnitGroup) -> set[int]:
+    """The modules and parameters that the units of a chain belong to."""
+    container = model.get_submodule(group.layer)
+    stages = members(container, link_of(container, group.site))
+    parameters = (stage.parameters(recurse=False) for stage in stages)
+    return {id(part) for part in chain(stages, *parameters)}
+
+
+def linears_of(
+    model: nn.Module, group: UnitGroup
+) -> tuple[nn.Linear, nn.Linear]:
+    """The two Linear layers on either side of fully connected units.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model that the group belongs to.
+    group : UnitGroup
+        One of ``find_units(model)``, of kind ``fc`` or ``ffn``.
+
+    Returns
+    -------
+    tuple of nn.Linear
+        The producer, whose outputs are the units, and the consumer, whose
+        inputs they are after nonlinearity, norms and dropout.
+
+    Raises
+    ------
+    UnitsError
+        If the group is of another kind.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 1))
+    >>> linears_of(model, find_units(model)["0"])
+    (Linear(in_features=2, out_features=3, bias=True),
+     Linear(in_features=3, out_features=1, bias=True))
+    """
+    if group.kind not in ("fc", "ffn"):
+        raise UnitsError(
+            f"The group {group.name} is of kind {group.kind}; this takes "
+            "fully connected units (fc, ffn): leave it out with "
+            "targets=['fc', 'ffn']."
+        )
+    layer = model.get_submodule(group.layer)
+    linears = {}
+    for one in group.slices:
+        path, _, entry = one.parameter.rpartition(".")
+        owner = layer.get_submodule(path)
+        if entry == "weight" and isinstance(owner, nn.Linear):
+            linears[one.dim] = owner
+    return linears[0], linears[1]
 
 
 def count_parameters(model: nn.Module) -> int:

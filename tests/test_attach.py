@@ -9,9 +9,11 @@ from speechbrain.nnet.attention import RelPosEncXL
 from torch import nn
 
 from speechbrain_neuronprune import (
+    PruningPlan,
     RetentionSchedule,
     adaptive_dropouts,
     attach_adaptive_dropout,
+    compact,
     find_units,
 )
 from speechbrain_neuronprune.attach import (
@@ -123,6 +125,22 @@ def test_only_the_targets_are_gated(make_encoder):
 def test_a_model_without_units_is_refused():
     with pytest.raises(UnitsError, match="Linear holds no units"):
         attach_adaptive_dropout(nn.Linear(2, 2), RetentionSchedule())
+
+
+def test_a_weight_between_two_groups_counts_once():
+    chain = nn.Sequential(
+        *(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU()),
+        *(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)),
+    )
+    gated = attach_adaptive_dropout(chain, RetentionSchedule())
+    for gate in adaptive_dropouts(gated).values():
+        gate.logits.data[:2] = -5.0
+    small = compact(gated, PruningPlan.from_retention(gated))
+    assert kept_parameters(gated) == count_parameters(small)
+    for gate in adaptive_dropouts(gated).values():
+        gate.logits.data.fill_(-1.0)  # retained with probability 1 / 2
+    between = 6 * 5 / 4 + (4 * 6 + 6 + 2 * 6 + 5 + 5 * 3) / 2 + 3
+    assert expected_parameters(gated) == pytest.approx(between)
 
 
 def test_expected_and_kept_parameters(make_encoder):

@@ -1,8 +1,13 @@
 """Groups: names, order, sizes, slices, and the errors of a bad target."""
 
 import pytest
+import speechbrain as sb
 import torch
+from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.nnet.activations import Swish
+from speechbrain.nnet.attention import PositionalwiseFeedForward
+from speechbrain.nnet.normalization import BatchNorm1d, LayerNorm
 from torch import nn
 
 from speechbrain_neuronprune import (
@@ -11,7 +16,12 @@ from speechbrain_neuronprune import (
     find_units,
 )
 from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.units import count_parameters, projection_rows
+from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.units import (
+    count_parameters,
+    linears_of,
+    projection_rows,
+)
 
 NAMES = [
     "layers.0.ffn_module1",
@@ -114,3 +124,234 @@ def test_gate_logits_are_not_counted(make_encoder):
 
 def test_a_model_without_units_has_no_groups():
     assert find_units(nn.Linear(3, 3)) == {}
+
+
+# ------------------------------------------------ fully connected chains
+
+
+def between(*stages):
+    """A chain of two Linear layers with 4 units and stages between them."""
+    return nn.Sequential(nn.Linear(3, 4), *stages, nn.Linear(4, 2))
+
+
+class Residual(nn.Sequential):
+    """A Sequential by class, but not by what it computes."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class ScaledLinear(nn.Linear):
+    """A Linear by class, but not by what it computes."""
+
+    def forward(self, x):
+        return 2.0 * super().forward(x)
+
+
+def test_a_plain_stack_is_named_by_its_linear_layers():
+    model = nn.Sequential(
+        nn.Linear(3, 8),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(8, 6),
+        nn.Tanh(),
+        nn.Linear(6, 2),
+    )
+    groups = find_units(model)
+    assert [(n, g.size) for n, g in groups.items()] == [("0", 8), ("3", 6)]
+    assert {g.layer for g in groups.values()} == {""}
+    assert {g.kind for g in groups.values()} == {"fc"}
+    assert groups["0"].parameters_per_unit == 3 + 1 + 6
+
+
+def test_nested_containers_are_one_chain():
+    blocks = [
+        sb.nnet.containers.Sequential(
+            linear=nn.Linear(5, 5), act=nn.Sequential(nn.ReLU(), nn.Identity())
+        )
+        for _ in range(3)
+    ]
+    model = nn.ModuleDict({"net": nn.Sequential(*blocks, nn.Linear(5, 1))})
+    assert list(find_units(model)) == [f"net.{i}.linear" for i in range(3)]
+    assert find_units(model)["net.1.linear"].layer == "net"
+
+
+def make_crdnn(**changes):
+    sizes = {
+        "input_shape": [None, None, 8],
+        "cnn_blocks": 1,
+        "cnn_channels": [2],
+        "rnn_layers": 1,
+        "rnn_neurons": 4,
+        "rnn_bidirectional": False,
+        "dnn_blocks": 3,
+        "dnn_neurons": 6,
+    }
+    return CRDNN(**{**sizes, **changes})
+
+
+def test_a_crdnn_gives_the_units_of_its_dnn():
+    names = [f"DNN.block_{i}.linear.w" for i in range(2)]
+    crdnn = make_crdnn(projection_dim=5)
+    assert list(find_units(crdnn)) == names
+    assert find_units(crdnn)[names[0]].layer == ""
+    whole = nn.Sequential(crdnn, nn.Linear(6, 3))
+    assert list(find_units(whole, "fc")) == [
+        f"0.DNN.block_{i}.linear.w" for i in range(3)
+    ]
+
+
+def test_a_batch_norm_is_owned_and_its_buffers_are_not_parameters():
+    group = find_units(make_crdnn(), "DNN.block_0.*")["DNN.block_0.linear.w"]
+    owned = [one.parameter for one in group.slices]
+    norm = [name for name in owned if name.startswith("DNN.block_0.norm.norm.")]
+    assert [name.rpartition(".")[2] for name in norm] == [
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+    ]
+    # four inputs and a bias, two numbers of the norm, six outputs
+    assert group.parameters_per_unit == 4 + 1 + 2 + 6
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [],
+        [nn.ReLU()],
+        [nn.LeakyReLU(), nn.Dropout(0.5), nn.Identity()],
+        [nn.ReLU6()],
+        [Swish()],
+        [nn.PReLU()],
+        [nn.PReLU(4)],
+        [nn.BatchNorm1d(4), nn.Sigmoid()],
+        [nn.BatchNorm1d(4, affine=False, track_running_stats=False)],
+        [BatchNorm1d(input_size=4)],
+        [BatchNorm1d(input_size=4, combine_batch_time=True)],
+        [nn.LayerNorm(4), nn.GELU()],
+        [nn.GELU(), nn.LayerNorm([4], elementwise_affine=False)],
+        [LayerNorm(input_size=4)],
+        [PartialLayerNorm(torch.ones(4), None, 9)],
+    ],
+    ids=repr,
+)
+def test_stages_that_leave_units_in_their_place(stages):
+    assert list(find_units(between(*stages))) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [nn.Softmax(-1)],
+        [nn.LogSoftmax(-1)],
+        [nn.GLU()],
+        [nn.Flatten()],
+        [nn.LSTM(4, 4)],
+        [nn.Conv1d(4, 4, 1)],
+        [nn.BatchNorm1d(5)],
+        [nn.LayerNorm([3, 4])],
+        [nn.LayerNorm(5)],
+        [nn.PReLU(5)],
+        [BatchNorm1d(input_size=4, skip_transpose=True)],
+        [PartialLayerNorm(torch.ones(5), None, 9)],
+        [Residual(nn.ReLU())],
+    ],
+    ids=repr,
+)
+def test_stages_that_end_a_chain(stages):
+    assert find_units(between(*stages)) == {}
+
+
+def test_linear_layers_that_do_more_than_that_end_a_chain():
+    renormed = sb.nnet.linear.Linear(4, input_size=3, max_norm=1.0)
+    for first in (renormed, ScaledLinear(3, 4), nn.LazyLinear(4)):
+        assert find_units(nn.Sequential(first, nn.Linear(4, 2))) == {}
+        assert find_units(nn.Sequential(nn.Linear(2, 3), first)) == {}
+
+
+def test_a_residual_block_keeps_the_chain_inside_it():
+    model = nn.Sequential(
+        nn.Linear(3, 3),
+        Residual(nn.Sequential(nn.Linear(3, 9), nn.ReLU(), nn.Linear(9, 3))),
+        nn.Linear(3, 3),
+    )
+    assert list(find_units(model)) == ["1.0.0"]
+
+
+def test_combined_dimensions_make_a_producer():
+    first = sb.nnet.linear.Linear(4, input_size=6, combine_dims=True)
+    second = sb.nnet.linear.Linear(2, input_size=4, combine_dims=True)
+    assert list(find_units(nn.Sequential(first, nn.ReLU(), second))) == ["0.w"]
+
+
+def test_a_shared_activation_is_no_obstacle():
+    act = nn.ReLU()
+    model = nn.Sequential(
+        nn.Linear(3, 3), act, nn.Linear(3, 3), act, nn.Linear(3, 3)
+    )
+    assert list(find_units(model)) == ["0", "2"]
+
+
+def test_shared_layers_give_no_group():
+    shared = nn.Linear(3, 3)
+    twice = nn.Sequential(shared, nn.ReLU(), shared, nn.ReLU(), nn.Linear(3, 3))
+    assert find_units(twice) == {}
+    elsewhere = nn.ModuleDict({"net": between(nn.ReLU()), "other": nn.ReLU()})
+    assert list(find_units(elsewhere)) == ["net.0"]
+    elsewhere["other"] = elsewhere["net"][2]
+    assert find_units(elsewhere) == {}
+
+
+def test_tied_weights_and_shared_norms_give_no_group():
+    tied = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)
+    )
+    assert list(find_units(tied)) == ["0", "2"]
+    tied[4].weight = tied[0].weight
+    assert find_units(tied) == {}
+    norm = nn.LayerNorm(4, elementwise_affine=False)
+    normed = nn.Sequential(
+        nn.Linear(4, 4), norm, nn.Linear(4, 4), norm, nn.Linear(4, 4)
+    )
+    assert find_units(normed) == {}
+
+
+def test_layers_within_a_chain_come_in_forward_order():
+    ffn = PositionalwiseFeedForward(5, input_size=4)
+    head = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)]
+    model = nn.Sequential(nn.Linear(3, 7), nn.ReLU(), nn.Linear(7, 4), ffn)
+    model = nn.Sequential(model, *head)
+    groups = find_units(model)
+    assert list(groups) == ["0.0", "0.3", "1"]
+    assert [group.kind for group in groups.values()] == ["fc", "ffn", "fc"]
+
+
+def test_a_conformer_in_a_container_keeps_its_groups(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    model = sb.nnet.containers.Sequential(encoder, nn.Linear(16, 3))
+    assert list(find_units(model)) == [f"0.{name}" for name in NAMES]
+
+
+@pytest.mark.parametrize("kind", ["fc", "ffn"])
+def test_linears_are_the_owners_of_the_two_weights(make_encoder, kind):
+    model = between(BatchNorm1d(input_size=4), nn.PReLU(4), LayerNorm(4))
+    if kind == "ffn":
+        model = make_encoder(num_layers=1)
+    group = next(iter(find_units(model, kind).values()))
+    producer, consumer = linears_of(model, group)
+    layer = model.get_submodule(group.layer)
+    weights = {
+        one.dim: layer.get_parameter(one.parameter)
+        for one in group.slices
+        if layer.state_dict()[one.parameter].ndim == 2
+    }
+    assert weights[0] is producer.weight and weights[1] is consumer.weight
+    assert producer.out_features == consumer.in_features == group.size
+
+
+def test_linears_of_other_kinds_are_refused(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    group = find_units(encoder)["layers.0.convolution_module"]
+    with pytest.raises(UnitsError, match="convolution_module is of kind conv"):
+        linears_of(encoder, group)

@@ -10,12 +10,14 @@ from typing import Any
 
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from speechbrain.nnet.attention import PositionalwiseFeedForward
+from speechbrain.nnet.containers import Sequential
 from torch import nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.attention import AttentionForm
 from speechbrain_neuronprune.layers.convolution import ConvolutionForm
 from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
+from speechbrain_neuronprune.layers.linear import LinearForm
 from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import ATTENTION, UnitGroup
 
@@ -23,6 +25,7 @@ FORMS: dict[Any, Any] = {
     PositionalwiseFeedForward: FeedForwardForm,
     ConvolutionModule: ConvolutionForm,
     ATTENTION: AttentionForm,
+    (nn.Sequential, Sequential): LinearForm,
 }
 
 

@@ -115,18 +115,12 @@ class ConvolutionForm:
             )
         if keep["channels"].all():
             return layer
-        channels = ConvolutionForm._original_channels(layer)
         cut_parameters(layer, groups, keep)
-        ConvolutionForm._fit(layer, channels)
+        ConvolutionForm._fit(layer)
         return layer
 
     @staticmethod
-    def _original_channels(layer: ConvolutionModule) -> int:
-        norm = getattr(layer.after_conv, "0")
-        return getattr(norm, "channels", None) or norm.normalized_shape[0]
-
-    @staticmethod
-    def _fit(layer: ConvolutionModule, channels: int) -> None:
+    def _fit(layer: ConvolutionModule) -> None:
         """Make the sub-modules' sizes those of their cut parameters."""
         pointwise = getattr(layer.bottleneck, "0")
         pointwise.out_channels = len(pointwise.weight)
@@ -135,5 +129,4 @@ class ConvolutionForm:
         layer.conv.groups = kept
         getattr(layer.after_conv, "2").in_features = kept
         norm = getattr(layer.after_conv, "0")
-        partial = PartialLayerNorm(norm.weight, norm.bias, channels, norm.eps)
-        setattr(layer.after_conv, "0", partial)
+        setattr(layer.after_conv, "0", PartialLayerNorm.of(norm, kept))

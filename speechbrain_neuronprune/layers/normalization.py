@@ -18,14 +18,16 @@ class PartialLayerNorm(nn.Module):
 
     Arguments
     ---------
-    weight : nn.Parameter
-        Scale of the kept channels, (kept,).
-    bias : nn.Parameter
-        Shift of the kept channels, (kept,).
+    weight : nn.Parameter or None
+        Scale of the kept channels, (kept,); None where the norm has none.
+    bias : nn.Parameter or None
+        Shift of the kept channels, (kept,); None where the norm has none.
     channels : int
         How many channels there were.
     eps : float
         As in ``torch.nn.LayerNorm``.
+    kept : int, optional
+        How many channels survive; by default as many as ``weight`` has.
 
     Example
     -------
@@ -38,24 +40,64 @@ class PartialLayerNorm(nn.Module):
     True
     """
 
+    is_partial_norm = True  # what finds units asks for it
+
     def __init__(
-        self, weight: Tensor, bias: Tensor, channels: int, eps: float = 1e-5
+        self,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        channels: int,
+        eps: float = 1e-5,
+        kept: int | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight.detach(), weight.requires_grad)
-        self.bias = nn.Parameter(bias.detach(), bias.requires_grad)
+        self.weight = _own(weight)
+        self.bias = _own(bias)
+        self.kept = len(weight) if kept is None else kept
         self.channels = channels
         self.eps = eps
 
+    @classmethod
+    def of(cls, norm: nn.Module, kept: int) -> "PartialLayerNorm":
+        """The form of a norm whose parameters have been cut.
+
+        Arguments
+        ---------
+        norm : nn.LayerNorm or PartialLayerNorm
+            It still knows how many channels there were.
+        kept : int
+            How many channels survive.
+
+        Returns
+        -------
+        PartialLayerNorm
+            Over the surviving channels.
+        """
+        if isinstance(norm, cls):
+            channels = norm.channels
+        else:
+            channels = norm.normalized_shape[0]
+        return cls(norm.weight, norm.bias, channels, norm.eps, kept)
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., kept)."""
-        kept = len(self.weight)
         # The fused kernel over a few zeros is faster than the formula above
         # spelled out, and sums in the order of the masked model.
-        filled = F.pad(x, (0, self.channels - kept))
+        filled = F.pad(x, (0, self.channels - self.kept))
         normal = F.layer_norm(filled, (self.channels,), eps=self.eps)
-        return (normal[..., :kept] * self.weight + self.bias).to(x.dtype)
+        normal = normal[..., : self.kept]
+        if self.weight is not None:
+            normal = normal * self.weight
+        if self.bias is not None:
+            normal = normal + self.bias
+        return normal.to(x.dtype)
 
     def extra_repr(self) -> str:
         """The sizes, for ``print(model)``."""
-        return f"{len(self.weight)} of {self.channels}, eps={self.eps}"
+        return f"{self.kept} of {self.channels}, eps={self.eps}"
+
+
+def _own(values: Tensor | None) -> nn.Parameter | None:
+    if values is None:
+        return None
+    return nn.Parameter(values.detach(), values.requires_grad)

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.units import UnitGroup
+from speechbrain_neuronprune.vectors import entry_of
 
 
 def get_child(model: nn.Module, path: str) -> nn.Module:
@@ -27,14 +29,23 @@ def _replace(layer: nn.Module, name: str, value: Tensor) -> None:
     owner_path, _, attribute = name.rpartition(".")
     owner = layer.get_submodule(owner_path)
     old = getattr(owner, attribute)
-    setattr(owner, attribute, nn.Parameter(value, old.requires_grad))
+    if isinstance(old, nn.Parameter):
+        value = nn.Parameter(value, old.requires_grad)
+    elif attribute not in dict(owner.named_buffers(recurse=False)):
+        raise PlanError(
+            f"The {name} of a {type(layer).__name__} cannot be cut because "
+            "other tensors compute it (a parametrization or weight norm); "
+            "remove that before compaction."
+        )
+    setattr(owner, attribute, value)
 
 
 def _removed(
     groups: Iterable[UnitGroup], keep: dict[str, Tensor]
 ) -> dict[tuple, list[Tensor]]:
     """Positions to cut, by (parameter, dimension). Several groups may cut
-    the same one: queries and values share a projection."""
+    the same one: queries and values share a projection, two neighbours in a
+    chain of Linear layers the rows and columns of a weight."""
     cuts: dict[tuple, list[Tensor]] = {}
     for group in groups:
         gone = ~keep[group.site].cpu()
@@ -53,16 +64,20 @@ def cut_parameters(
     Arguments
     ---------
     layer : nn.Module
-        The layer; its parameters are replaced by smaller ones of the same
-        names.
+        The layer; its parameters and buffers are replaced by smaller ones
+        of the same names.
     groups : iterable of UnitGroup
         The layer's groups.
     keep : dict of str to torch.Tensor
         Per site, bool: the units that stay.
+
+    Raises
+    ------
+    PlanError
+        If something other than a parameter or buffer would be cut.
     """
-    parameters = dict(layer.named_parameters())
     for (name, dim), cuts in _removed(groups, keep).items():
-        value = parameters[name]
+        value = entry_of(layer, name)
         if dim is None:
             value, dim = value.reshape(-1), 0
         stays = torch.ones(value.shape[dim], dtype=torch.bool)

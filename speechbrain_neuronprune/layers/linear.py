@@ -1,0 +1,145 @@
+"""Chains of Linear layers: one draw wherever it matters, and the narrow form.
+
+A unit is gone when it is zero at the input of the next Linear. A LayerNorm on
+the way there takes statistics over all units, so the same mask is applied to
+its input as well, with one draw for all places.
+
+The masks act in forward pre-hooks: the stages of a container keep their
+names and their places, whatever kind of container it is.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.chains import (
+    Link,
+    link_of,
+    members,
+    normalizes_units,
+)
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
+from speechbrain_neuronprune.units import UnitGroup
+
+
+class ChainGate(nn.Module):
+    """Gates the inputs of several stages by one draw per forward pass.
+
+    Arguments
+    ---------
+    units : UnitGate
+        The gate over the units.
+    places : sequence of nn.Module
+        The stages whose inputs are the units, in forward order.
+    """
+
+    def __init__(self, units: UnitGate, places: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.units = units
+        self.drawn: Tensor | None = None
+        last = len(places) - 1
+        self.handles = [
+            stage.register_forward_pre_hook(
+                _MaskInput(self, first=place == 0, last=place == last)
+            )
+            for place, stage in enumerate(places)
+        ]
+
+    def remove(self) -> None:
+        """Take the hooks away."""
+        for handle in self.handles:
+            handle.remove()
+
+    def forward(
+        self, x: Tensor, first: bool = True, last: bool = True
+    ) -> Tensor:
+        """Multiply ``x`` (batch, ..., units) by the draw of this pass."""
+        if first or self.drawn is None:
+            self.drawn = self.units.mask(len(x) if x.ndim > 1 else 1)
+        mask = self.drawn.to(x.dtype)
+        if last:
+            self.drawn = None
+        if x.ndim == 1:
+            return x * mask[0]
+        return x * mask.view(len(mask), *[1] * (x.ndim - 2), -1)
+
+
+class _MaskInput:
+    """The pre-hook of one stage; a class, so that it is copied and pickled
+    together with the gate."""
+
+    def __init__(self, gate: ChainGate, first: bool, last: bool) -> None:
+        self.gate, self.first, self.last = gate, first, last
+
+    def __call__(self, stage: nn.Module, inputs: tuple) -> tuple[Any, ...]:
+        x, *others = inputs
+        return self.gate(x, self.first, self.last), *others
+
+
+class LinearForm:
+    """How the chains of a Sequential container are gated and narrowed.
+
+    A gate is registered as ``gate`` of the Linear that consumes the units.
+    """
+
+    @staticmethod
+    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
+        """The gate in place, or None."""
+        consumer = layer.get_submodule(link_of(layer, site).consumer)
+        gate = getattr(consumer, "gate", None)
+        return None if gate is None else gate.units
+
+    @staticmethod
+    def set_gate(
+        layer: nn.Module, site: str, gate: UnitGate | None
+    ) -> nn.Module:
+        """Put a gate in place (None removes it)."""
+        link = link_of(layer, site)
+        consumer = layer.get_submodule(link.consumer)
+        if hasattr(consumer, "gate"):
+            consumer.gate.remove()
+            del consumer.gate
+        if gate is not None:
+            norms = filter(normalizes_units, members(layer, link))
+            consumer.gate = ChainGate(gate, [*norms, consumer])
+        return layer
+
+    @staticmethod
+    def narrow(
+        layer: nn.Module,
+        groups: list[UnitGroup],
+        keep: dict[str, Tensor],
+    ) -> nn.Module:
+        """The container without the removed units. A Linear without inputs
+        gives its bias, so an emptied group needs nothing in its place."""
+        links = [
+            link_of(layer, site)
+            for site, units in keep.items()
+            if not units.all()
+        ]
+        cut_parameters(layer, groups, keep)
+        for link in links:
+            _fit(layer, link, int(keep[link.producer].sum()))
+        return layer
+
+
+def _fit(layer: nn.Module, link: Link, kept: int) -> None:
+    """Make the sizes of a link's stages those of their cut parameters."""
+    layer.get_submodule(link.producer).out_features = kept
+    layer.get_submodule(link.consumer).in_features = kept
+    for path, _ in link.between:
+        stage = layer.get_submodule(path)
+        if normalizes_units(stage):
+            set_child(layer, path, PartialLayerNorm.of(stage, kept))
+        elif isinstance(stage, nn.PReLU):
+            stage.num_parameters = kept
+        elif kept:
+            stage.num_features = kept
+        else:  # torch has no batch normalisation over nothing
+            set_child(layer, path, nn.Identity())

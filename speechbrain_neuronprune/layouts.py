@@ -1,0 +1,177 @@
+"""Which parameters the units of SpeechBrain's Conformer layers own.
+
+One function per layer class lists the vectors of units that it holds.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
+from speechbrain.nnet.attention import (
+    MultiheadAttention,
+    PositionalwiseFeedForward,
+    RelPosMHAXL,
+    RoPEMHA,
+)
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.vectors import UnitVector, column, slices_of
+
+
+def _feed_forward(layer: PositionalwiseFeedForward) -> list[UnitVector]:
+    """Hidden unit j owns row j of the first Linear, its bias entry, and
+    column j of the second (paper A, sec. 3)."""
+    size = getattr(layer.ffn, "0").weight.shape[0]
+    unit = column(torch.arange(size))
+    slices = slices_of(
+        layer,
+        ("ffn.0.weight", 0, unit),
+        ("ffn.0.bias", 0, unit),
+        ("ffn.3.weight", 1, unit),
+    )
+    return [UnitVector("hidden", "ffn", (size,), slices)]
+
+
+def _convolution(layer: ConvolutionModule) -> list[UnitVector]:
+    """Channel c owns its two pointwise rows (linear and gate half of the
+    GLU), its depthwise kernel, its LayerNorm entries and its output column."""
+    size = layer.conv.weight.shape[0]
+    unit = column(torch.arange(size))
+    halves = torch.cat([unit, unit + size], dim=1)
+    slices = slices_of(
+        layer,
+        ("bottleneck.0.weight", 0, halves),
+        ("bottleneck.0.bias", 0, halves),
+        ("conv.weight", 0, unit),
+        ("conv.bias", 0, unit),
+        ("after_conv.0.weight", 0, unit),
+        ("after_conv.0.bias", 0, unit),
+        ("after_conv.2.weight", 1, unit),
+    )
+    return [UnitVector("channels", "conv", (size,), slices)]
+
+
+def head_widths(layer: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows per head of the query (and key) and of the value projection.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        A stock attention layer, or one of ours with ragged heads.
+
+    Returns
+    -------
+    tuple
+        ``(query_rows, value_rows)``, one entry per head each.
+    """
+    if hasattr(layer, "query_rows"):
+        return tuple(layer.query_rows), tuple(layer.value_rows)
+    if isinstance(layer, MultiheadAttention):
+        heads, width = layer.att.num_heads, layer.att.head_dim
+        return (width,) * heads, (width,) * heads
+    return (
+        (layer.head_dim,) * layer.num_heads,
+        (layer.vhead_dim,) * layer.num_heads,
+    )
+
+
+def _ranges(starts: list[int], widths: tuple[int, ...]) -> Tensor:
+    parts = [
+        torch.arange(start, start + width)
+        for start, width in zip(starts, widths, strict=True)
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long)
+
+
+def _starts(widths: Iterable[int]) -> list[int]:
+    starts, total = [], 0
+    for width in widths:
+        starts.append(total)
+        total += width
+    return starts
+
+
+def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of the joint input projection that make queries, keys, values.
+
+    SpeechBrain's own attention interleaves them per head
+    (q0 k0 v0 q1 k1 v1 ...); ``torch.nn.MultiheadAttention`` stacks them
+    (all q, all k, all v).
+
+    Arguments
+    ---------
+    layer : nn.Module
+        An attention layer.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Row numbers of q, k and v, head after head.
+    """
+    query, value = head_widths(layer)
+    if isinstance(layer, MultiheadAttention):
+        total = sum(query)
+        rows = _ranges(_starts(query), query)
+        return (
+            rows,
+            rows + total,
+            _ranges(_starts(value), value) + 2 * total,
+        )
+    heads = _starts(2 * q + v for q, v in zip(query, value, strict=True))
+    return (
+        _ranges(heads, query),
+        _ranges([h + q for h, q in zip(heads, query, strict=True)], query),
+        _ranges([h + 2 * q for h, q in zip(heads, query, strict=True)], value),
+    )
+
+
+def _attention(layer: nn.Module, rows_per_unit: int = 1) -> list[UnitVector]:
+    """Query unit d of a head owns its q and k rows and, where positions are
+    relative, its row of linear_pos and its two positional bias entries; value
+    unit d owns its v row and its output column (paper A, sec. 3)."""
+    q, k, v = projection_rows(layer)
+    query_rows, value_rows = head_widths(layer)
+    units = torch.arange(len(q)).reshape(-1, rows_per_unit)
+    value_units = column(torch.arange(len(v)))
+    both = torch.cat([q[units], k[units]], dim=1)
+    prefix = "att." if isinstance(layer, MultiheadAttention) else ""
+    query = slices_of(
+        layer,
+        (prefix + "in_proj_weight", 0, both),
+        (prefix + "in_proj_bias", 0, both),
+        ("linear_pos.weight", 0, units),
+        ("pos_bias_u", None, units),
+        ("pos_bias_v", None, units),
+    )
+    value = slices_of(
+        layer,
+        (prefix + "in_proj_weight", 0, column(v)),
+        (prefix + "in_proj_bias", 0, column(v)),
+        ("value_bias_weight", 0, value_units),
+        (prefix + "out_proj.weight", 1, value_units),
+    )
+    pairs = tuple(rows // rows_per_unit for rows in query_rows)
+    return [
+        UnitVector("query", "query", pairs, query),
+        UnitVector("value", "value", value_rows, value),
+    ]
+
+
+def _rotary_attention(layer: RoPEMHA) -> list[UnitVector]:
+    """Rotary positions turn dimensions 2i and 2i + 1 together, so a query
+    unit of RoPEMHA is such a pair: removing one of them alone is not exact."""
+    return _attention(layer, rows_per_unit=2)
+
+
+LAYOUTS: dict[type, Callable[[nn.Module], list[UnitVector]]] = {
+    PositionalwiseFeedForward: _feed_forward,
+    ConvolutionModule: _convolution,
+    RelPosMHAXL: _attention,
+    RoPEMHA: _rotary_attention,
+    MultiheadAttention: _attention,
+}
+
+ATTENTION = (RelPosMHAXL, RoPEMHA, MultiheadAttention)

@@ -1,0 +1,5 @@
+"""Acoustic models that SpeechBrain does not have.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
