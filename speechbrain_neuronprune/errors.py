@@ -27,3 +27,15 @@ class PlanError(NeuronPruneError):
 
 class TrainingError(NeuronPruneError):
     """Training cannot go on (for instance the loss is not a number)."""
+
+
+class SaliencyError(NeuronPruneError):
+    """Neurons cannot be ranked: no speech, or activations are not numbers."""
+
+
+class SelectionError(NeuronPruneError):
+    """A selection of neurons is empty, overlaps, or does not fit the model."""
+
+
+class PatchError(NeuronPruneError):
+    """A domain patch is damaged or belongs to another model."""

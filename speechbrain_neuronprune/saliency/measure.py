@@ -1,0 +1,109 @@
+"""What every measure is: sums over frames, and what becomes of them.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from speechbrain.utils.distributed import ddp_all_reduce
+from torch import Tensor
+from torch.distributed import ReduceOp
+
+from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency.frames import Frames
+from speechbrain_neuronprune.saliency.taps import Tap
+
+WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices that criteria leave open.
+
+    Arguments
+    ---------
+    window : int
+        Frames in the time window of ``mi`` and ``mi_lagged``. Paper B does
+        not give its value; 16 frames of 10 ms is inferred.
+    damping : float
+        ``obs``: what is added to the diagonal of the Hessian, as a share of
+        the diagonal's mean.
+    outgoing : bool
+        ``mbp``: also count the weights that leave the unit.
+    seed : int
+        ``random``: which draw.
+    """
+
+    window: int = WINDOW
+    damping: float = 0.01
+    outgoing: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise SaliencyError(
+                f"A time window of {self.window} frames is empty; give "
+                "window=1 or more."
+            )
+        if not self.damping > 0:
+            raise SaliencyError(
+                f"A damping of {self.damping} leaves the Hessian singular; "
+                "give a positive share, for instance damping=0.01."
+            )
+
+
+class Measure:
+    """Something that is measured on the units of one tap.
+
+    Subclasses say which sums they need and what to make of them; so the
+    memory does not grow with the amount of speech.
+
+    Arguments
+    ---------
+    tap : Tap
+        Whose units.
+    settings : Settings
+        The choices that criteria leave open.
+    **shapes : tuple of int
+        The shape of every sum; the number of frames is always counted.
+    """
+
+    needs_speech = True
+    needs_gradient = False
+
+    def __init__(
+        self, tap: Tap, settings: Settings, **shapes: tuple[int, ...]
+    ) -> None:
+        self.tap = tap
+        self.settings = settings
+        device = tap.producer.weight.device
+        self.sums = {
+            name: torch.zeros(shape, dtype=torch.float64, device=device)
+            for name, shape in {"frames": (), **shapes}.items()
+        }
+
+    def update(self, frames: Frames) -> None:
+        """Add the frames of one batch to the sums."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """What the sums say; a tensor (units,) where it is a criterion."""
+        raise NotImplementedError
+
+    def add(self, frames: Frames, **terms: Tensor) -> None:
+        """Add to the sums by name, and count the frames."""
+        self.sums["frames"] += frames.count
+        for name, term in terms.items():
+            self.sums[name] += term
+
+    def mean(self, name: str) -> Tensor:
+        """A sum divided by the number of frames."""
+        return self.sums[name] / self.sums["frames"]
+
+    def reduce_over_ranks(self) -> None:
+        """Add up the sums of all processes, where there are several."""
+        for total in self.sums.values():
+            ddp_all_reduce(total, ReduceOp.SUM)

@@ -1,0 +1,172 @@
+"""One pass over speech that feeds every measure of every group.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from speechbrain.utils.distributed import if_main_process
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency.batches import (
+    Batch,
+    Batches,
+    read_batches,
+)
+from speechbrain_neuronprune.saliency.frames import Frames
+from speechbrain_neuronprune.saliency.measure import WINDOW, Measure
+from speechbrain_neuronprune.saliency.taps import Tap, tapped
+from speechbrain_neuronprune.saliency.taylor import (
+    decision_loss,
+    differentiate,
+)
+
+Forward = Callable[[nn.Module, Tensor, Tensor | None], Any]
+Loss = Callable[[Any, Tensor, Tensor | None], Tensor]
+
+
+def call_model(model: nn.Module, x: Tensor, lengths: Tensor | None) -> Any:
+    """Call a model, with relative lengths if it takes them.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Its forward takes ``x``, and perhaps a parameter named ``lengths``.
+    x : torch.Tensor
+        The input.
+    lengths : torch.Tensor or None
+        Relative lengths, (batch,).
+
+    Returns
+    -------
+    Any
+        What the model returns.
+    """
+    parameters = inspect.signature(model.forward).parameters
+    if lengths is not None and "lengths" in parameters:
+        return model(x, lengths=lengths)
+    return model(x)
+
+
+@contextmanager
+def evaluating(model: nn.Module, frozen: bool = False) -> Iterator[None]:
+    """Put a model into evaluation mode, and everything back afterwards.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+    frozen : bool
+        No parameter requires a gradient meanwhile.
+    """
+    training = [(module, module.training) for module in model.modules()]
+    trainable = [(p, p.requires_grad) for p in model.parameters()]
+    try:
+        model.eval()
+        if frozen:
+            model.requires_grad_(False)
+        yield
+    finally:
+        for module, was_training in training:
+            module.training = was_training
+        for parameter, required_grad in trainable:
+            parameter.requires_grad_(required_grad)
+
+
+class StreamingPass:
+    """Runs a model over speech and shows the measures what passes the taps.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model.
+    measures : mapping of Tap to sequence of Measure
+        What to measure where.
+    window : int
+        Frames in the time window.
+    forward : callable, optional
+        How to run the model; by default ``call_model``.
+    loss : callable, optional
+        What to differentiate; by default ``decision_loss``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        measures: Mapping[Tap, Sequence[Measure]],
+        window: int = WINDOW,
+        forward: Forward | None = None,
+        loss: Loss | None = None,
+    ) -> None:
+        self.model = model
+        self.measures = measures
+        self.window = window
+        self.forward = forward or call_model
+        self.loss = loss or decision_loss
+        self.needs_gradient = any(
+            measure.needs_gradient for measure in self._all()
+        )
+
+    def run(self, batches: Batches, progress: bool = False) -> None:
+        """Read all batches once, then add up the sums of all processes."""
+        bar = tqdm(
+            batches,
+            dynamic_ncols=True,
+            disable=not (progress and if_main_process()),
+        )
+        device = next(self.model.parameters()).device
+        seen = 0
+        with (
+            evaluating(self.model, frozen=self.needs_gradient),
+            torch.set_grad_enabled(self.needs_gradient),
+        ):
+            for batch in read_batches(bar, device):
+                self._see(batch)
+                seen += 1
+        for measure in self._all():
+            measure.reduce_over_ranks()
+        self._check_speech(seen)
+
+    def _see(self, batch: Batch) -> None:
+        """Measures see a layer at once, unless they need the gradient, for
+        which the model has to finish first."""
+        kept: list[Frames] = []
+
+        def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
+            frames = Frames(tap, batch, inputs, units, self.window)
+            if self.needs_gradient:
+                kept.append(frames)
+            else:
+                self._update(frames)
+
+        with tapped(self.measures, receive, self.needs_gradient):
+            output = self.forward(self.model, batch.x, batch.lengths)
+        if self.needs_gradient:
+            differentiate(self.loss(output, batch.x, batch.lengths), kept)
+        for frames in kept:
+            self._update(frames)
+
+    def _update(self, frames: Frames) -> None:
+        for measure in self.measures[frames.tap]:
+            measure.update(frames)
+
+    def _all(self) -> Iterator[Measure]:
+        for measures in self.measures.values():
+            yield from measures
+
+    def _check_speech(self, seen: int) -> None:
+        for measure in self._all():
+            if measure.sums["frames"] == 0:
+                raise SaliencyError(
+                    "There is no speech frame to measure group "
+                    f"{measure.tap.name} on after {seen} batches; give "
+                    "batches that are not all padding, and a forward= that "
+                    "runs this layer."
+                )

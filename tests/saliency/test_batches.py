@@ -1,0 +1,99 @@
+"""Batches: what may come, and which frames are speech.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency.batches import (
+    read_batches,
+    valid_frames,
+)
+
+
+def test_tensors_and_pairs_are_batches():
+    x = torch.randn(2, 7, 3)
+    lengths = torch.tensor([1.0, 0.5])
+    plain, pair, listed = read_batches([x, (x, lengths), [x, lengths]])
+    assert plain.lengths is None and torch.equal(plain.x, x)
+    assert torch.equal(pair.lengths, lengths)
+    assert torch.equal(listed.lengths, lengths)
+    assert [plain.index, pair.index, listed.index] == [0, 1, 2]
+
+
+def test_what_made_a_batch_is_not_differentiated():
+    x = torch.randn(2, 7, 3, requires_grad=True)
+    [batch] = read_batches([x])
+    assert not batch.x.requires_grad
+
+
+@pytest.mark.parametrize(
+    "batch, kind",
+    [
+        ({"sig": torch.zeros(2, 3)}, "dict"),
+        ((torch.zeros(2, 3),), "tuple"),
+        ([torch.zeros(2, 3), [1.0, 1.0]], "list"),
+        ("speech.wav", "str"),
+        (None, "NoneType"),
+    ],
+)
+def test_other_batches_are_refused_by_number(batch, kind):
+    good = torch.zeros(2, 3)
+    with pytest.raises(SaliencyError, match=f"Batch 1 is a {kind}; batches"):
+        list(read_batches([good, batch]))
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [1.0, 0.0],
+        [1.0, -0.1],
+        [1.0, 1.5],
+        [1.0, math.nan],
+        [7, 3],  # labels, or absolute lengths
+        [1.0],
+        [[1.0, 1.0]],
+    ],
+)
+def test_lengths_outside_of_their_range_are_refused(lengths):
+    batch = (torch.zeros(2, 7, 3), torch.tensor(lengths))
+    with pytest.raises(SaliencyError) as error:
+        list(read_batches([batch]))
+    assert "The lengths of batch 0 are [" in str(error.value)
+    assert "relative length in (0, 1] per utterance" in str(error.value)
+
+
+@given(
+    counts=st.lists(st.integers(1, 400), min_size=1, max_size=4),
+    stride=st.integers(1, 8),
+)
+def test_valid_frames_at_the_features_own_rate(counts, stride):
+    longest = max(counts)
+    lengths = torch.tensor([count / longest for count in counts])
+    mask = valid_frames(lengths, len(counts), longest)
+    assert mask.sum(1).tolist() == counts
+    assert all(row[:n].all() for row, n in zip(mask, counts, strict=True))
+    # A layer at a lower frame rate has its share.
+    coarse = math.ceil(longest / stride)
+    mask = valid_frames(lengths, len(counts), coarse)
+    wanted = [count / longest * coarse for count in counts]
+    for got, exact in zip(mask.sum(1).tolist(), wanted, strict=True):
+        assert abs(got - exact) <= 0.5 + 1e-4
+
+
+def test_halves_round_as_speechbrain_rounds_them():
+    """0.35 * 10 is 3.5 in float32, and not in float64."""
+    mask = valid_frames(torch.tensor([0.35, 0.25, 0.5]), 3, 10)
+    assert mask.sum(1).tolist() == [4, 2, 5]
+
+
+def test_without_lengths_every_frame_is_valid():
+    assert valid_frames(None, 2, 3).all()
+    assert valid_frames(None, 2, 3).shape == (2, 3)

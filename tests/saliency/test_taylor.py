@@ -1,0 +1,190 @@
+"""Taylor equals gradients worked out by hand; its loss; its errors.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.saliency.taylor import decision_loss
+
+
+def softmax(scores):
+    powers = [math.exp(score - max(scores)) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def by_hand(stack, utterances):
+    """Groups "0" and "2" of a ReLU stack: the gradient of cross-entropy by
+    scores is softmax less the decision, and goes back through the weights."""
+    entry, middle, last = (stack[i].weight.tolist() for i in (0, 2, 4))
+    totals = {"0": [0.0] * len(entry), "2": [0.0] * len(middle)}
+    frames = 0
+    for x in (frame for one in utterances for frame in one):
+        frames += 1
+        first = stack[:2](x).tolist()
+        second = stack[:4](x).tolist()
+        scores = stack(x).tolist()
+        slope = softmax(scores)
+        slope[scores.index(max(scores))] -= 1.0
+        by_second = [
+            sum(slope[c] * last[c][n] for c in range(len(last)))
+            for n in range(len(middle))
+        ]
+        by_first = [
+            sum(
+                by_second[n] * middle[n][m]
+                for n in range(len(middle))
+                if second[n] > 0
+            )
+            for m in range(len(entry))
+        ]
+        for name, values, slopes in (
+            ("0", first, by_first),
+            ("2", second, by_second),
+        ):
+            for n, (value, slope_n) in enumerate(
+                zip(values, slopes, strict=True)
+            ):
+                totals[name][n] += abs(value * slope_n)
+    return {
+        name: [total / frames for total in each]
+        for name, each in totals.items()
+    }
+
+
+def test_taylor_equals_the_gradient_by_hand(make_stack, draw_speech, pad):
+    stack = make_stack(5, 7, 6, 4)
+    utterances = draw_speech([6, 1, 10])
+    # Zeros: NaN in the padding is for criteria that stop at the layer.
+    batch = pad(utterances, filler=0.0)
+    scores = rank_neurons(stack, [batch], "taylor")
+    with torch.no_grad():
+        wanted = by_hand(stack, utterances)
+    for name in ("0", "2"):
+        assert scores[name].tolist() == pytest.approx(wanted[name], rel=1e-6)
+
+
+def test_padding_may_be_anything(make_stack, draw_speech, pad):
+    stack = make_stack(5, 7, 6, 4)
+    utterances = draw_speech([6, 1, 10])
+    clean, nan = (
+        rank_neurons(stack, [pad(utterances, filler=filler)], "taylor")
+        for filler in (0.0, math.nan)
+    )
+    assert torch.equal(clean["0"], nan["0"])
+    assert torch.equal(clean["2"], nan["2"])
+
+
+def test_labels_can_be_given_by_a_loss(make_stack, draw_speech):
+    """The loss sees the output, the input and the lengths."""
+    stack = make_stack(5, 7, 4)
+    [x] = draw_speech([12])
+
+    def loss(output, x, lengths):
+        assert lengths is None
+        assert x.shape == (1, 12, 5)
+        return (output * 3.0).sum()
+
+    scores = rank_neurons(stack, [x.unsqueeze(0)], "taylor", loss=loss)["0"]
+    slope = 3.0 * stack[2].weight.sum(0)
+    wanted = (stack[:2](x) * slope).abs().mean(0)
+    assert scores.tolist() == pytest.approx(wanted.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_parameters_are_left_alone(make_stack, draw_speech, trainable):
+    stack = make_stack(5, 7, 6, 4).requires_grad_(trainable)
+    stack[2].bias.requires_grad_(not trainable)
+    flags = [p.requires_grad for p in stack.parameters()]
+    old = [torch.ones_like(p) for p in stack.parameters()]
+    for parameter, gradient in zip(stack.parameters(), old, strict=True):
+        parameter.grad = gradient
+    scores = rank_neurons(stack, draw_speech([12]), "taylor")
+    assert (scores["0"] > 0).any() and (scores["2"] > 0).any()
+    assert [p.requires_grad for p in stack.parameters()] == flags
+    for parameter, gradient in zip(stack.parameters(), old, strict=True):
+        assert parameter.grad is gradient and (gradient == 1).all()
+
+
+def test_gradients_are_on_only_while_the_model_runs(make_stack, draw_speech):
+    stack = make_stack(5, 7, 4)
+    with torch.no_grad():
+        scores = rank_neurons(stack, draw_speech([12]), "taylor")["0"]
+        assert not torch.is_grad_enabled()
+    assert (scores > 0).any() and not scores.requires_grad
+
+
+def test_decision_loss_ignores_padding_and_takes_tuples():
+    scores = torch.randn(2, 4, 3)
+    lengths = torch.tensor([1.0, 0.5])
+    frames = [*scores[0], *scores[1, :2]]
+    wanted = -sum(frame.log_softmax(-1).max() for frame in frames)
+    got = decision_loss((scores, "attention"), None, lengths)
+    assert got.item() == pytest.approx(wanted.item(), rel=1e-5)
+    logs = decision_loss(scores.log_softmax(-1), None, lengths)
+    assert logs.item() == pytest.approx(wanted.item(), rel=1e-5)
+    rows = decision_loss(torch.stack(frames), None, torch.ones(6))
+    assert rows.item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"loss": lambda *_: None}, "The loss is a NoneType, not a scalar"),
+        ({"loss": lambda output, *_: output}, r"a tensor of shape \(1, 12, 4"),
+        (
+            {"loss": lambda output, *_: output.detach().sum()},
+            "of group 0; give",
+        ),
+        ({"forward": lambda m, x, _: {"y": m(x)}}, "output is a dict from"),
+        ({"forward": lambda m, x, _: m(x).sum()}, "output is a Tensor from"),
+    ],
+)
+def test_a_loss_that_cannot_be_used_is_refused(
+    make_stack, draw_speech, options, message
+):
+    stack = make_stack(5, 7, 4)
+    speech = [draw_speech([12])[0].unsqueeze(0)]
+    with pytest.raises(SaliencyError, match=message):
+        rank_neurons(stack, speech, "taylor", **options)
+
+
+def test_a_group_that_the_loss_ignores_scores_zero(make_stack, draw_speech):
+    stack = make_stack(5, 7, 6, 4)
+
+    def forward(model, x, lengths):
+        hidden = model[:3](x)
+        model[3:](hidden)
+        return hidden
+
+    scores = rank_neurons(stack, draw_speech([12]), "taylor", forward=forward)
+    assert (scores["0"] > 0).any()
+    assert (scores["2"] == 0).all()
+
+
+def test_recurrent_layers_before_the_units_are_not_differentiated(draw_speech):
+    """On a GPU they could not be, in evaluation mode."""
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.GRU(5, 6, batch_first=True)
+            self.dnn = nn.Sequential(
+                nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 4)
+            )
+
+        def forward(self, x):
+            hidden = self.rnn(x)[0]
+            assert not hidden.requires_grad
+            return self.dnn(hidden)
+
+    speech = [draw_speech([12])[0].unsqueeze(0).float()]
+    scores = rank_neurons(Recurrent(), speech, "taylor", targets="fc")
+    assert (scores["dnn.0"] > 0).any()
