@@ -4,6 +4,11 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from speechbrain_neuronprune.adaptation.patch import (
+    DomainPatch,
+    DomainPatches,
+)
+from speechbrain_neuronprune.adaptation.selective import selective_update
 from speechbrain_neuronprune.attach import (
     adaptive_dropouts,
     attach_adaptive_dropout,
@@ -11,8 +16,14 @@ from speechbrain_neuronprune.attach import (
 from speechbrain_neuronprune.compaction import apply_masks, compact
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.hyper_hypo import (
+    NeuronSelection,
+    select_hyper_hypo,
+)
+from speechbrain_neuronprune.masking import masked
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import Cost, measure_cost
+from speechbrain_neuronprune.saliency import rank_neurons
 from speechbrain_neuronprune.units import find_units
 
 __version__ = "0.1.0"
@@ -20,6 +31,9 @@ __version__ = "0.1.0"
 __all__ = [
     "AdaptiveDropout",
     "Cost",
+    "DomainPatch",
+    "DomainPatches",
+    "NeuronSelection",
     "PruningPlan",
     "RetentionSchedule",
     "adaptive_dropouts",
@@ -27,5 +41,9 @@ __all__ = [
     "attach_adaptive_dropout",
     "compact",
     "find_units",
+    "masked",
     "measure_cost",
+    "rank_neurons",
+    "select_hyper_hypo",
+    "selective_update",
 ]
