@@ -1,15 +1,10 @@
-"""Brains that train and prune at the same time.
-
-``AdaptiveDropoutMixin`` gives an existing SpeechBrain ``Brain`` what adaptive
-dropout needs; ``AdaptiveDropoutASR`` is the CTC recogniser of the recipes.
+"""What an existing SpeechBrain ``Brain`` needs to prune while it trains.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,6 @@ from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import retention_logits, settle
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
@@ -270,142 +264,3 @@ def _finite(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(value)
-
-
-class AdaptiveDropoutASR(AdaptiveDropoutMixin, sb.Brain):
-    """A CTC recogniser: features, convolutions, encoder, output layer.
-
-    Modules: ``normalize``, ``CNN``, ``Transformer`` (a ``TransformerASR``
-    without decoder), ``ctc_lin``. Hyperparameters: ``compute_features``,
-    ``log_softmax``, ``ctc_cost``, ``decoding_function``, ``tokenizer``,
-    ``lr_annealing``, ``epoch_counter``, ``train_logger``,
-    ``error_rate_computer``, ``cer_computer``, ``number_of_checkpoints``;
-    optionally ``wav_augment``, and ``fea_augment`` with the number of
-    optimizer steps before it begins, ``fea_augment_after``, and
-    ``tensorboard_logger``.
-    """
-
-    def compute_forward(
-        self, batch: Any, stage: sb.Stage
-    ) -> tuple[Tensor, Tensor, list[list[int]] | None]:
-        """Log-posteriors, their relative lengths and, but in training, the
-        decoded tokens."""
-        batch = batch.to(self.device)
-        wavs, lengths = batch.sig
-        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
-            wavs, lengths = self.hparams.wav_augment(wavs, lengths)
-        features = self.hparams.compute_features(wavs)
-        features = self.modules.normalize(
-            features, lengths, epoch=self.hparams.epoch_counter.current
-        )
-        if stage == sb.Stage.TRAIN and self._masks_features:
-            features, lengths = self.hparams.fea_augment(features, lengths)
-        hidden = self.modules.CNN(features)
-        encoded, _ = self.modules.Transformer(hidden, None, lengths)
-        log_probs = self.hparams.log_softmax(self.modules.ctc_lin(encoded))
-        if stage == sb.Stage.TRAIN:
-            return log_probs, lengths, None
-        return log_probs, lengths, self.decode(log_probs, lengths)
-
-    def compute_objectives(
-        self, predictions: tuple, batch: Any, stage: sb.Stage
-    ) -> Tensor:
-        """The CTC loss; out of training also the word errors."""
-        log_probs, lengths, hypotheses = predictions
-        tokens, token_lengths = batch.tokens
-        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
-            tokens = self.hparams.wav_augment.replicate_labels(tokens)
-            token_lengths = self.hparams.wav_augment.replicate_labels(
-                token_lengths
-            )
-        if stage != sb.Stage.TRAIN:
-            self.errors.append(
-                batch.id, self.words(hypotheses), self.references(batch)
-            )
-        return self.hparams.ctc_cost(log_probs, tokens, lengths, token_lengths)
-
-    @property
-    def _masks_features(self) -> bool:
-        """Whether SpecAugment has begun; it would lengthen the plateau."""
-        begin = getattr(self.hparams, "fea_augment_after", 0)
-        has_begun = self.optimizer_step >= begin
-        return has_begun and hasattr(self.hparams, "fea_augment")
-
-    # ------------------------------------------------------------- decoding
-
-    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-        """Token ids of every utterance."""
-        return self.hparams.decoding_function(log_probs, lengths)
-
-    def words(self, hypotheses: list[list[int]]) -> list[list[str]]:
-        """Words of decoded token ids."""
-        decode = self.hparams.tokenizer.decode_ids
-        return [decode(tokens).split() for tokens in hypotheses]
-
-    @staticmethod
-    def references(batch: Any) -> list[list[str]]:
-        """The words that were spoken."""
-        return [text.split() for text in batch.wrd]
-
-    @contextlib.contextmanager
-    def replaced(self, pruned: nn.Module) -> Iterator[None]:
-        """Compute with another network in place of the pruned module."""
-        original = self.modules[self.pruned_module]
-        self.modules[self.pruned_module] = pruned.to(self.device).eval()
-        try:
-            yield
-        finally:
-            self.modules[self.pruned_module] = original
-
-    # --------------------------------------------------------------- stages
-
-    def on_fit_batch_start(self, batch: Any, should_step: bool) -> None:
-        """Anneal the model's learning rate; the logits keep theirs."""
-        if should_step:
-            self.hparams.lr_annealing(self.optimizer)
-
-    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
-        """Start counting errors."""
-        if stage != sb.Stage.TRAIN:
-            self.errors = self.error_rates()
-
-    def error_rates(self) -> ErrorRates:
-        """Counters of word and character errors, at zero."""
-        return ErrorRates(
-            self.hparams.error_rate_computer(), self.hparams.cer_computer()
-        )
-
-    def valid_figures(self) -> dict[str, float]:
-        """The error rates of the development split."""
-        return {"valid_wer": self.errors.wer, "valid_cer": self.errors.cer}
-
-    def on_stage_end(
-        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
-    ) -> None:
-        """Log, and save a checkpoint after every epoch."""
-        super().on_stage_end(stage, stage_loss, epoch)
-        if stage != sb.Stage.VALID:
-            return
-        wer = self.errors.wer
-        stats = {
-            "stats_meta": {
-                "epoch": epoch,
-                "steps": self.optimizer_step,
-                "lr": self.optimizer.param_groups[0]["lr"],
-                **self.retention_stats(),
-            },
-            "train_stats": {"loss": self.train_loss},
-            "valid_stats": {
-                "loss": stage_loss,
-                "CER": self.errors.cer,
-                "WER": wer,
-            },
-        }
-        for name in ("train_logger", "tensorboard_logger"):
-            if hasattr(self.hparams, name):
-                getattr(self.hparams, name).log_stats(**stats)
-        self.checkpointer.save_and_keep_only(
-            meta={"epoch": epoch, "WER": wer, "final_phase": self.final_phase},
-            num_to_keep=self.hparams.number_of_checkpoints,
-            ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
-        )

@@ -25,6 +25,7 @@ from typing import Any
 import ruamel.yaml
 import torch
 from ruamel.yaml.comments import CommentedMap
+from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from torch import nn
 
 from speechbrain_neuronprune.deploy.card import model_card
@@ -34,18 +35,9 @@ from speechbrain_neuronprune.plan import PruningPlan
 ATTACH = "attach_adaptive_dropout"
 NARROW = "!apply:speechbrain_neuronprune.deploy.narrow"
 
-# What inference takes over from the recipe, in this order.
-ARCHITECTURE = (
-    "sample_rate",
-    "compute_features",
-    "normalize",
-    "CNN",
-    "Transformer",
-    "ctc_lin",
-    "log_softmax",
-    "decoding_function",
-    "tokenizer",
-)
+# What inference takes over from the recipe, around the network.
+BEFORE = ("sample_rate", "compute_features", "normalize")
+AFTER = ("log_softmax", "decoding_function", "tokenizer")
 
 HEADER = """\
 # A compact CTC recogniser. Load it, with speechbrain-neuronprune installed, by
@@ -53,25 +45,24 @@ HEADER = """\
 
 """
 
-WRAPPER = "speechbrain.lobes.models.transformer.TransformerASR.EncoderWrapper"
+WRAPPER = """
+encoder_wrapper: \
+!new:speechbrain.lobes.models.transformer.TransformerASR.EncoderWrapper
+    transformer: !ref <{name}>
+"""
 
-INFERENCE = f"""
-encoder_wrapper: !new:{WRAPPER}
-    transformer: !ref <Transformer>
-
+INFERENCE = """
 encoder: !new:speechbrain.nnet.containers.LengthsCapableSequential
     compute_features: !ref <compute_features>
     normalize: !ref <normalize>
-    CNN: !ref <CNN>
-    Transformer: !ref <encoder_wrapper>
-    ctc_lin: !ref <ctc_lin>
+{stages}
     log_softmax: !ref <log_softmax>
 
 modules:
     encoder: !ref <encoder>
 
 model: !new:torch.nn.ModuleList
-    - [!ref <CNN>, !ref <Transformer>, !ref <ctc_lin>]
+    - [{network}]
 
 pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
     loadables:
@@ -84,7 +75,9 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 def write_model_directory(
     folder: PathLike,
     recipe: PathLike,
-    modules: Mapping[str, nn.Module],
+    normalize: nn.Module,
+    network: Mapping[str, nn.Module],
+    pruned: str,
     tokenizer: PathLike,
     plan: PruningPlan,
     dense: nn.Module,
@@ -99,8 +92,13 @@ def write_model_directory(
     recipe : path-like
         The run's ``hyperparams.yaml``, with references resolved, as
         SpeechBrain's ``create_experiment_directory`` writes it.
-    modules : mapping of str to nn.Module
-        ``normalize``, ``CNN``, ``Transformer`` (compact) and ``ctc_lin``.
+    normalize : InputNormalization
+        Of the features.
+    network : mapping of str to nn.Module
+        The modules from features to the output layer, in order, under their
+        names in the recipe; the pruned one compact.
+    pruned : str
+        Name of the pruned one.
     tokenizer : path-like
         The SentencePiece model.
     plan : PruningPlan
@@ -111,23 +109,32 @@ def write_model_directory(
         What ``results.json`` holds, for the model card.
     """
     with _whole_directory(Path(folder)) as temporary:
-        yaml = inference_yaml(recipe, plan.widths(dense))
+        yaml = inference_yaml(recipe, network, pruned, plan.widths(dense))
         (temporary / "hyperparams.yaml").write_text(yaml, encoding="utf-8")
-        torch.save(_state_dict(modules), temporary / "model.ckpt")
-        modules["normalize"]._save(temporary / "normalizer.ckpt")
+        torch.save(_state_dict(network), temporary / "model.ckpt")
+        normalize._save(temporary / "normalizer.ckpt")
         shutil.copyfile(tokenizer, temporary / "tokenizer.ckpt")
         plan.save(temporary / "plan.json")
         card = model_card(results)
         (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
-def inference_yaml(recipe: PathLike, widths: Mapping[str, Any]) -> str:
+def inference_yaml(
+    recipe: PathLike,
+    network: Mapping[str, nn.Module],
+    pruned: str,
+    widths: Mapping[str, Any],
+) -> str:
     """Make the yaml of a compact model out of that of its training run.
 
     Arguments
     ---------
     recipe : path-like
         The run's ``hyperparams.yaml``.
+    network : mapping of str to nn.Module
+        See ``write_model_directory``.
+    pruned : str
+        Name of the pruned module.
     widths : mapping
         What ``PruningPlan.widths`` gives; empty for a dense model.
 
@@ -138,11 +145,27 @@ def inference_yaml(recipe: PathLike, widths: Mapping[str, Any]) -> str:
     """
     yaml = ruamel.yaml.YAML()
     tree = yaml.load(Path(recipe).read_text(encoding="utf-8"))
-    chosen = CommentedMap({key: tree[key] for key in ARCHITECTURE})
-    chosen["Transformer"] = _narrowed(tree["Transformer"], widths)
+    names = (*BEFORE, *network, *AFTER)
+    chosen = CommentedMap({name: tree[name] for name in names})
+    chosen[pruned] = _narrowed(tree[pruned], widths)
     stream = io.StringIO()
     yaml.dump(chosen, stream)
-    return HEADER + stream.getvalue() + INFERENCE
+    return HEADER + stream.getvalue() + _inference(network)
+
+
+def _inference(network: Mapping[str, nn.Module]) -> str:
+    """The part of the yaml that chains the network's modules."""
+    wrapper, stages = "", {name: name for name in network}
+    for name, module in network.items():
+        if isinstance(module, TransformerASR):  # only its encoder
+            wrapper = WRAPPER.format(name=name)
+            stages[name] = "encoder_wrapper"
+    return wrapper + INFERENCE.format(
+        stages="\n".join(
+            f"    {name}: !ref <{stage}>" for name, stage in stages.items()
+        ),
+        network=", ".join(f"!ref <{name}>" for name in network),
+    )
 
 
 def _narrowed(node: CommentedMap, widths: Mapping[str, Any]) -> CommentedMap:
@@ -155,10 +178,8 @@ def _narrowed(node: CommentedMap, widths: Mapping[str, Any]) -> CommentedMap:
     return narrowed
 
 
-def _state_dict(modules: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
-    model = nn.ModuleList(
-        [modules["CNN"], modules["Transformer"], modules["ctc_lin"]]
-    )
+def _state_dict(network: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    model = nn.ModuleList(network.values())
     return {name: value.cpu() for name, value in model.state_dict().items()}
 
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.lobes.models.transformer.TransformerASR import EncoderWrapper
-from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import nn
 
 from speechbrain_neuronprune.compaction import (
@@ -95,7 +93,7 @@ def score_split(
 
     Arguments
     ---------
-    brain : AdaptiveDropoutASR
+    brain : CTCRecogniser
         Computes and decodes.
     variants : mapping of str to nn.Module
         What ``make_variants`` made.
@@ -148,7 +146,7 @@ def measure_costs(
 
     Arguments
     ---------
-    brain : AdaptiveDropoutASR
+    brain : CTCRecogniser
         Has the parts that the variants share.
     variants : mapping of str to nn.Module
         What ``make_variants`` made.
@@ -163,7 +161,7 @@ def measure_costs(
     samples = int(SECONDS * brain.hparams.sample_rate)
     example = 0.1 * torch.randn(1, samples, device=brain.device)
     recognisers = {
-        name: _recogniser(brain, network).to(brain.device).eval()
+        name: brain.chain(network).to(brain.device).eval()
         for name, network in variants.items()
     }
     rows = {
@@ -179,16 +177,3 @@ def measure_costs(
         row["latency_ms"] = statistics.median(times[name])
         row["real_time_factor"] = row["latency_ms"] / 1000 / SECONDS
     return rows
-
-
-def _recogniser(brain: sb.Brain, network: nn.Module) -> nn.Module:
-    """The whole chain, as the model directory's yaml puts it together."""
-    modules = brain.modules
-    return LengthsCapableSequential(
-        compute_features=brain.hparams.compute_features,
-        normalize=modules.normalize,
-        CNN=modules.CNN,
-        Transformer=EncoderWrapper(network),
-        ctc_lin=modules.ctc_lin,
-        log_softmax=brain.hparams.log_softmax,
-    )

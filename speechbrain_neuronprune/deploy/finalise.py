@@ -38,7 +38,7 @@ def finalise(
 
     Arguments
     ---------
-    brain : AdaptiveDropoutASR
+    brain : CTCRecogniser
         After ``fit``.
     tests : mapping of str to DynamicItemDataset
         The test splits.
@@ -74,7 +74,10 @@ def finalise(
     write_model_directory(
         folder / "model",
         recipe=folder / "hyperparams.yaml",
-        modules={**brain.modules, "Transformer": variants["compact"]},
+        normalize=brain.modules.normalize,
+        network={name: brain.modules[name] for name in brain.network}
+        | {brain.pruned_module: variants["compact"]},
+        pruned=brain.pruned_module,
         tokenizer=Path(hparams.save_folder) / "tokenizer.model",
         plan=plan,
         dense=variants["dense"],

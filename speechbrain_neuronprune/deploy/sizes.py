@@ -33,7 +33,7 @@ def write_sizes(
 
     Arguments
     ---------
-    brain : AdaptiveDropoutASR
+    brain : CTCRecogniser
         With the trained model.
     plans : mapping of str to PruningPlan
         Name of a size to what stays; an empty plan is the dense model.

@@ -81,6 +81,15 @@ class Run:
         self.tokenizer = folder / "tokenizer.model"
         train_tokenizer(["GO STOP"], self.tokenizer, "word", 3)
 
+    @property
+    def network(self):
+        names = ("CNN", "Transformer", "ctc_lin")
+        return {name: self.modules[name] for name in names}
+
+    def yaml(self):
+        """The yaml without any widths."""
+        return inference_yaml(self.recipe, self.network, "Transformer", {})
+
     def plan(self):
         """Half the units, two heads of different widths, one empty group."""
         groups = find_units(self.dense)
@@ -95,10 +104,9 @@ class Run:
         write_model_directory(
             folder,
             recipe=self.recipe,
-            modules={
-                **self.modules,
-                "Transformer": compact(self.dense, plan),
-            },
+            normalize=self.modules["normalize"],
+            network=self.network | {"Transformer": compact(self.dense, plan)},
+            pruned="Transformer",
             tokenizer=self.tokenizer,
             plan=plan,
             dense=self.dense,
@@ -181,7 +189,7 @@ def test_a_model_that_keeps_everything_is_plain_speechbrain(run, tmp_path):
 def test_a_recipe_without_gates_gives_the_same_yaml(run):
     text = run.recipe.read_text()
     dense = RECIPE.with_name("conformer_ctc_mini_dense.yaml")
-    gated = inference_yaml(run.recipe, {})
+    gated = run.yaml()
     with open(dense, encoding="utf-8") as file:
         overrides = load_hyperpyyaml(text)
         names = ("vocab_size", "num_encoder_layers", "d_model", "nhead")
@@ -190,7 +198,7 @@ def test_a_recipe_without_gates_gives_the_same_yaml(run):
         changes = {name: overrides[name] for name in names}
         changes["data_folder"] = "unused"
         run.recipe.write_text(resolve_references(file, changes).getvalue())
-    assert _same_values(inference_yaml(run.recipe, {}), gated)
+    assert _same_values(run.yaml(), gated)
 
 
 def _same_values(first, second):

@@ -163,7 +163,7 @@ def main(arguments):
         hparams["tensorboard_logger"] = TensorboardLogger(
             hparams["tensorboard_folder"]
         )
-    brain = AdaptiveDropoutASR(
+    brain = hparams.get("brain_class", AdaptiveDropoutASR)(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
         hparams=hparams,
