@@ -1,11 +1,9 @@
-"""What the gates did during training: one line of JSON per epoch.
+"""What the gates did during training, in figures for the epoch log.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +14,6 @@ from speechbrain_neuronprune.attach import (
     expected_parameters,
     kept_parameters,
 )
-from speechbrain_neuronprune.files import PathLike, atomic_path
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.units import (
     UnitGroup,
@@ -26,53 +23,6 @@ from speechbrain_neuronprune.units import (
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 EDGES = list(range(-20, 21))
-
-
-class RetentionLog:
-    """A file of one JSON object per epoch, safe to append to and to resume.
-
-    Arguments
-    ---------
-    path : path-like
-        The file, usually ``retention.jsonl`` in the output folder.
-
-    Example
-    -------
-    >>> log = RetentionLog(getfixture("tmp_path") / "retention.jsonl")
-    >>> log.append({"epoch": 1})
-    >>> log.append({"epoch": 2})
-    >>> log.drop_after(epoch=1)
-    >>> log.lines()
-    [{'epoch': 1}]
-    """
-
-    def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Write one line at the end, in one go."""
-        text = json.dumps(line, allow_nan=False) + "\n"
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(text)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The complete lines; a kill may have torn the last one."""
-        if not self.path.exists():
-            return []
-        text = self.path.read_text(encoding="utf-8")
-        complete = text.splitlines(keepends=True)
-        return [json.loads(line) for line in complete if line.endswith("\n")]
-
-    def drop_after(self, epoch: int) -> None:
-        """Forget what followed an epoch, as a resumed run does it again."""
-        if not self.path.exists():
-            return
-        kept = [line for line in self.lines() if line["epoch"] <= epoch]
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(line) + "\n" for line in kept),
-                encoding="utf-8",
-            )
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The log of the gates: numbers that add up, files that survive a kill.
+"""The figures of the gates: numbers that add up.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -17,16 +17,10 @@ from speechbrain_neuronprune import (
 )
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.retention_log import (
-    RetentionLog,
     alive_units,
     retention_figures,
 )
 from speechbrain_neuronprune.units import count_parameters, find_units
-
-
-@pytest.fixture
-def log(tmp_path):
-    return RetentionLog(tmp_path / "retention.jsonl")
 
 
 @pytest.fixture
@@ -35,35 +29,6 @@ def gated(make_asr):
     for gate in adaptive_dropouts(model).values():
         torch.nn.init.normal_(gate.logits)
     return model
-
-
-def test_a_torn_line_is_ignored_and_dropped(log):
-    log.append({"epoch": 1})
-    log.path.write_text(log.path.read_text() + '{"epoch": 2, "gro')
-    assert log.lines() == [{"epoch": 1}]
-    log.drop_after(1)
-    log.append({"epoch": 2})
-    assert [line["epoch"] for line in log.lines()] == [1, 2]
-
-
-def test_lines_beyond_the_recovered_epoch_go(log):
-    for epoch in (1, 2, 3):
-        log.append({"epoch": epoch})
-    log.drop_after(2)
-    assert [line["epoch"] for line in log.lines()] == [1, 2]
-    log.drop_after(0)
-    assert log.lines() == []
-
-
-def test_a_log_that_does_not_exist_is_empty(log):
-    log.drop_after(3)
-    assert log.lines() == []
-
-
-def test_not_a_number_is_refused(log):
-    with pytest.raises(ValueError):
-        log.append({"epoch": 1, "train_loss": float("nan")})
-    assert log.lines() == []
 
 
 def test_kept_parameters_are_those_of_the_compact_model(gated):

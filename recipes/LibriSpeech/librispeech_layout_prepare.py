@@ -53,6 +53,7 @@ def prepare_librispeech_layout(
     te_splits: Sequence[str] = (),
     merge_name: str = "train.csv",
     skip_prep: bool = False,
+    unlabelled_splits: Sequence[str] = (),
 ) -> None:
     """Write SPLIT.csv for every split, and one csv of all training splits.
 
@@ -75,6 +76,9 @@ def prepare_librispeech_layout(
         Name of the csv file that holds all training splits.
     skip_prep : bool
         Whether to do nothing at all.
+    unlabelled_splits : sequence of str
+        Names of splits of which only the speech is read; transcripts, if
+        there are any, are not.
 
     Example
     -------
@@ -85,20 +89,26 @@ def prepare_librispeech_layout(
     if skip_prep:
         return
     data_folder = Path(data_folder).absolute()
-    splits = list(dict.fromkeys([*tr_splits, *dev_splits, *te_splits]))
+    labelled = list(dict.fromkeys([*tr_splits, *dev_splits, *te_splits]))
+    splits = list(dict.fromkeys([*labelled, *unlabelled_splits]))
     _check_splits(data_folder, splits)
+    _check_labels(labelled, unlabelled_splits)
     _check_merge_name(merge_name, tr_splits, splits)
     save_folder = Path(save_folder)
     fingerprint = {
         "data_folder": str(data_folder),
         "splits": splits,
+        "unlabelled": list(unlabelled_splits),
         "merged": {merge_name: list(tr_splits)},
         "listing": _listing(data_folder, splits),
     }
     if _up_to_date(save_folder, fingerprint):
         logger.info("%s is up to date; preparation skipped.", save_folder)
         return
-    rows = {split: read_split(data_folder / split) for split in splits}
+    rows = {
+        split: read_split(data_folder / split, labelled=split in labelled)
+        for split in splits
+    }
     tables = {f"{split}.csv": rows[split] for split in splits}
     if tr_splits:
         tables[merge_name] = [row for name in tr_splits for row in rows[name]]
@@ -106,13 +116,15 @@ def prepare_librispeech_layout(
     _write(save_folder, tables, fingerprint)
 
 
-def read_split(folder: Path) -> list[Utterance]:
+def read_split(folder: Path, labelled: bool = True) -> list[Utterance]:
     """Read a split: decode all of its speech, pair it with its transcripts.
 
     Arguments
     ---------
     folder : Path
         The split's folder.
+    labelled : bool
+        Whether to read the transcripts; otherwise they are empty.
 
     Returns
     -------
@@ -125,8 +137,10 @@ def read_split(folder: Path) -> list[Utterance]:
             f"The split {folder} holds no .flac or .wav files; they belong in "
             f"{folder.name}/SPEAKER/CHAPTER/."
         )
-    texts = read_transcripts(folder)
-    _match(folder, audio, texts)
+    texts = {path.stem: "" for path in audio}
+    if labelled:
+        texts = read_transcripts(folder)
+        _match(folder, audio, texts)
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         seconds = list(
@@ -285,6 +299,15 @@ def _check_splits(data_folder: Path, splits: list[str]) -> None:
                 f"The data folder {data_folder} has no split {split}; it has: "
                 f"{', '.join(there)}."
             )
+
+
+def _check_labels(labelled: Sequence[str], unlabelled: Sequence[str]) -> None:
+    both = sorted(set(labelled) & set(unlabelled))
+    if both:
+        raise DataError(
+            f"The split {both[0]} is to be read with and without its "
+            "transcripts; adapt on one split and test on another."
+        )
 
 
 def _check_merge_name(

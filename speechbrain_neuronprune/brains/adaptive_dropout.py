@@ -15,11 +15,11 @@ from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import retention_logits, settle
+from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.retention_log import (
-    RetentionLog,
     alive_units,
     retention_figures,
 )
@@ -218,9 +218,9 @@ class AdaptiveDropoutMixin:
         }
 
     @property
-    def _retention_log(self) -> RetentionLog | None:
+    def _retention_log(self) -> EpochLog | None:
         folder = getattr(self.hparams, "output_folder", None)
-        return folder and RetentionLog(Path(folder) / "retention.jsonl")
+        return folder and EpochLog(Path(folder) / "retention.jsonl")
 
     def _epochs_done(self) -> int:
         counter = getattr(self.hparams, "epoch_counter", None)

@@ -15,7 +15,8 @@ from speechbrain_neuronprune import adaptive_dropouts, find_units
 from speechbrain_neuronprune.units import count_parameters
 
 HPARAMS = Path(__file__).parents[2] / "hparams"
-NAMES = sorted(path.stem for path in HPARAMS.glob("*.yaml"))
+NAMES = sorted(path.stem for path in HPARAMS.glob("conformer*.yaml"))
+OTHERS = {"tfcnn_ctc_mini": 13, "crdnn_ctc_mini": 12, "tfcnn_ctc": 13}
 PARTS = ("CNN", "Transformer", "ctc_lin")
 
 
@@ -61,6 +62,22 @@ def test_a_yaml_loads_and_recognises(name, tmp_path):
     assert bool(adaptive_dropouts(hparams["Transformer"])) != name.endswith(
         "_dense"
     )
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_acoustic_model_loads_and_recognises(name, tmp_path):
+    hparams = load(name, tmp_path)
+    features = hparams["compute_features"](torch.randn(2, 8000))
+    lengths = torch.tensor([1.0, 0.5])
+    output = hparams["acoustic_model"](features, lengths)
+    assert output.shape == (2, OTHERS[name], hparams["vocab_size"])
+    kinds = {g.kind for g in find_units(hparams["acoustic_model"]).values()}
+    assert kinds == {"fc"}
+
+
+def test_every_yaml_is_tested():
+    names = {path.stem for path in HPARAMS.glob("*.yaml")}
+    assert names == {*NAMES, *OTHERS, "adapt_hyper_hypo"}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 from speechbrain.inference import EncoderASR
 
@@ -31,7 +29,6 @@ from speechbrain_neuronprune.plan import PruningPlan
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
-TONES = {"LOW": 300.0, "HIGH": 2500.0}
 TINY = {
     "vocab_size": 3,
     "num_encoder_layers": 1,
@@ -49,33 +46,6 @@ TINY = {
     "target_parameters": 0.6,
     "other_targets": [0.8],
 }
-
-
-def write_corpus(folder):
-    """Speakers who say LOW and HIGH in some order."""
-    generator = np.random.default_rng(0)
-    for number, split in enumerate(["train-clean", "dev-clean", "test-clean"]):
-        chapter = folder / split / str(number) / "1"
-        chapter.mkdir(parents=True)
-        lines = []
-        for utterance in range(8 if split == "train-clean" else 3):
-            words = generator.choice(list(TONES), size=1 + utterance % 3)
-            time_axis = np.arange(6400) / 16000
-            wave = np.concatenate(
-                [np.sin(2 * np.pi * TONES[w] * time_axis) for w in words]
-            )
-            wave += 0.01 * generator.standard_normal(len(wave))
-            name = f"{number}-1-{utterance:04d}"
-            soundfile.write(chapter / f"{name}.flac", wave / 4, 16000)
-            lines.append(f"{name} {' '.join(words)}\n")
-        (chapter / f"{number}-1.trans.txt").write_text("".join(lines))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 def arguments(corpus, output, hparams="conformer_ctc_mini", **changes):

@@ -17,23 +17,28 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import functools
 import sys
 from pathlib import Path
 
 import speechbrain as sb
-import torch
 from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
-from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.dataio import read_audio
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.train_logger import TensorboardLogger
 
 from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
+from speechbrain_neuronprune.dataio import (
+    cached_reader,
+    read_rows,
+    speech_dataset,
+    with_tokens,
+)
 from speechbrain_neuronprune.deploy.finalise import finalise
 from speechbrain_neuronprune.deploy.sizes import write_sizes
-from speechbrain_neuronprune.errors import NeuronPruneError, TrainingError
+from speechbrain_neuronprune.errors import NeuronPruneError
+from speechbrain_neuronprune.experiment import beginning
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.tokens import (
     load_tokenizer,
@@ -46,7 +51,7 @@ TRAIN_CSV = "all-training-splits.csv"
 
 def load_hparams(hparams_file, overrides):
     """Load the yaml file and make the output folder."""
-    try:
+    with beginning(hparams_file):
         with open(hparams_file, encoding="utf-8") as fin:
             hparams = load_hyperpyyaml(fin, overrides)
         sb.create_experiment_directory(
@@ -54,12 +59,6 @@ def load_hparams(hparams_file, overrides):
             hyperparams_to_save=hparams_file,
             overrides=overrides,
         )
-    except OSError as error:
-        raise TrainingError(
-            f"Cannot read {hparams_file} or write the output folder ({error}); "
-            "check the yaml's path, or pass --output_folder=FOLDER with a "
-            "folder that you may write to."
-        ) from error
     return hparams
 
 
@@ -88,33 +87,12 @@ def dataio_prepare(hparams):
     folder = Path(hparams["save_folder"])
     tokenizer = load_tokenizer(folder / "tokenizer.model")
     hparams["tokenizer"] = tokenizer
-    read_audio = sb.dataio.dataio.read_audio
-    if hparams["cache_audio"]:
-        read_audio = functools.cache(read_audio)
-
-    @sb.utils.data_pipeline.takes("wav")
-    @sb.utils.data_pipeline.provides("sig")
-    def audio_pipeline(wav):
-        return read_audio(wav)
-
-    @sb.utils.data_pipeline.takes("wrd")
-    @sb.utils.data_pipeline.provides("wrd", "tokens")
-    def text_pipeline(wrd):
-        yield wrd
-        # Unknown tokens share their id with the blank: no target has them.
-        blank = hparams["blank_index"]
-        tokens = [t for t in tokenizer.encode(wrd) if t != blank]
-        yield torch.LongTensor(tokens)
+    read = cached_reader() if hparams["cache_audio"] else read_audio
 
     def dataset(*csv_files):
-        data = {}
-        for csv_file in csv_files:
-            data |= sb.dataio.dataio.load_data_csv(folder / csv_file)
-        return DynamicItemDataset(
-            data,
-            dynamic_items=[audio_pipeline, text_pipeline],
-            output_keys=["id", "sig", "wrd", "tokens"],
-        ).filtered_sorted(sort_key="duration", reverse=True)
+        rows = read_rows(*[folder / csv_file for csv_file in csv_files])
+        rows = with_tokens(rows, tokenizer, hparams["blank_index"])
+        return speech_dataset(rows, read)
 
     train = dataset(TRAIN_CSV)
     dev = dataset(*[f"{split}.csv" for split in hparams["dev_splits"]])

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Recipe for adapting a recogniser to a new domain without labels.
+
+Hyper and hypo neurons (Mitra, Franco: "Investigation and Analysis of Hyper
+and Hypo neuron pruning to selectively update neurons during Unsupervised
+Adaptation", arXiv 2001.01755): the most and the least active neurons of the
+fully connected layers are updated on pseudo-labelled speech of the new domain;
+all others stay what they are, so less is forgotten.
+
+To run this recipe, do the following:
+> python train_adaptive_dropout.py hparams/tfcnn_ctc_mini.yaml
+    --data_folder=/path/to/a/corpus/in/LibriSpeech/layout
+> python adapt_hyper_hypo.py hparams/adapt_hyper_hypo.yaml
+    --starting_model=results/tfcnn_ctc_mini/3407/model
+    --target_folder=/path/to/the/new/domain
+
+A run that was stopped goes on where it stopped. In the output folder it
+leaves ``adaptation.json`` (error rates before and after), the adapted model's
+directory and, if only neurons were updated, ``patch.safetensors``.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import sys
+from pathlib import Path
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+from librispeech_layout_prepare import prepare_librispeech_layout
+from speechbrain.dataio.dataio import read_audio
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+from speechbrain_neuronprune.dataio import cached_reader, read_rows
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.domain_adaptation import DomainAdaptation, Speech
+from speechbrain_neuronprune.errors import NeuronPruneError
+from speechbrain_neuronprune.experiment import beginning
+
+
+def load_hparams(hparams_file, overrides):
+    """Load the yaml file and make the output folder."""
+    with beginning(hparams_file):
+        with open(hparams_file, encoding="utf-8") as fin:
+            hparams = load_hyperpyyaml(fin, overrides)
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"],
+            hyperparams_to_save=hparams_file,
+            overrides=overrides,
+        )
+    return hparams
+
+
+def prepare(hparams):
+    """Write the data manifests (main process only)."""
+    folder = Path(hparams["save_folder"])
+    prepare_librispeech_layout(
+        hparams["target_folder"],
+        folder / "target",
+        te_splits=hparams["target_tests"],
+        unlabelled_splits=hparams["target_splits"],
+        skip_prep=hparams["skip_prep"],
+    )
+    if hparams["home_folder"] is not None:
+        prepare_librispeech_layout(
+            hparams["home_folder"],
+            folder / "home",
+            dev_splits=hparams["home_splits"],
+            te_splits=hparams["home_tests"],
+            skip_prep=hparams["skip_prep"],
+        )
+
+
+def read_speech(hparams):
+    """The rows of all splits; test splits go by folder and name."""
+    folder = Path(hparams["save_folder"])
+    tests = {
+        f"{place}/{split}": read_rows(folder / place / f"{split}.csv")
+        for place in ("home", "target")
+        for split in hparams[f"{place}_tests"]
+    }
+    parts = {
+        place: read_rows(
+            *[folder / place / f"{s}.csv" for s in hparams[f"{place}_splits"]]
+        )
+        for place in ("home", "target")
+    }
+    read = cached_reader() if hparams["cache_audio"] else read_audio
+    return Speech(parts["target"], parts["home"], tests, read)
+
+
+def report(results):
+    """Print the error rates before and after."""
+    for split, before in results["before"].items():
+        after = results["after"][split]
+        print(f"{split}: WER {before['wer']:.2f} -> {after['wer']:.2f}")
+
+
+def main(arguments):
+    """Prepare, adapt, report."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    ddp_init_group(run_opts)
+    hparams = load_hparams(hparams_file, overrides)
+    run_on_main(prepare, args=[hparams])
+    recogniser = load_model(
+        hparams["starting_model"], run_opts.get("device", "cpu")
+    )
+    speech = read_speech(hparams)
+    report(DomainAdaptation(recogniser, speech, hparams, run_opts).run())
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except NeuronPruneError as error:
+        sys.exit(f"error: {error}")

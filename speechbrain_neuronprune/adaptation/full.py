@@ -1,0 +1,68 @@
+"""Updating everything: the ordinary way, behind the handle of all others.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor, nn
+
+
+class FullUpdate:
+    """A model of which every parameter learns (paper B, models A and D).
+
+    It has the methods of ``Adaptation``, so that a recipe need not care which
+    of them it is given.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Changed in place: all of its parameters learn until the update is
+        finished or undone.
+
+    Example
+    -------
+    >>> model = nn.Linear(2, 1).requires_grad_(False)
+    >>> update = FullUpdate(model)
+    >>> [values.requires_grad for values in update.parameters()]
+    [True, True]
+    >>> update.finish().weight.requires_grad
+    False
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self._start = _copy(model.state_dict())
+        self._learned = {
+            name: parameter.requires_grad
+            for name, parameter in model.named_parameters()
+        }
+        model.requires_grad_(True)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters of the model."""
+        return self.model.parameters()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A copy of all that has been learned."""
+        return _copy(self.model.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self.model.load_state_dict(state)
+
+    def undo(self) -> nn.Module:
+        """Put the starting model back, bitwise."""
+        self.model.load_state_dict(self._start)
+        return self.finish()
+
+    def finish(self) -> nn.Module:
+        """Keep what was learned; what was frozen is frozen again."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._learned[name])
+        return self.model
+
+
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items()}

@@ -1,0 +1,328 @@
+"""Unsupervised adaptation from beginning to end (paper B, sec. 6).
+
+Label the new domain's speech with the starting model, choose the surest
+utterances, rank the neurons, run the stages, measure before and after, and
+write everything down. Whatever is finished is on disk, so a run that was
+stopped goes on where it stopped.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataio import read_audio
+from speechbrain.dataio.dataloader import SaveableDataLoader
+from speechbrain.inference import EncoderASR
+from speechbrain.utils.logger import get_logger
+from torch import Tensor
+
+from speechbrain_neuronprune.adaptation.early_stopping import (
+    EarlyStopping,
+    EpochsUntilStopping,
+)
+from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
+from speechbrain_neuronprune.adaptation.patch import DomainPatch
+from speechbrain_neuronprune.adaptation.pseudo_labels import (
+    PseudoLabel,
+    choose_labels,
+    hold_back,
+    load_labels,
+    save_labels,
+)
+from speechbrain_neuronprune.adaptation.selective import selective_update
+from speechbrain_neuronprune.adaptation.stages import Stage, choose_neurons
+from speechbrain_neuronprune.batching import ShortFirstSampler
+from speechbrain_neuronprune.brains.adaptation import AdaptationASR
+from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
+from speechbrain_neuronprune.epoch_log import EpochLog
+from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.saliency import rank_neurons
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What an adaptation reads; see ``dataio`` for rows.
+
+    Arguments
+    ---------
+    target : dict
+        The new domain: utterances of which no words are read.
+    home : dict
+        Labelled speech of the starting model's domain; may be empty.
+    tests : dict of str to dict
+        Labelled splits to measure on; none of them has any influence.
+    read : callable
+        Path to waveform.
+    """
+
+    target: Rows
+    home: Rows = field(default_factory=dict)
+    tests: Mapping[str, Rows] = field(default_factory=dict)
+    read: Callable[[str], Tensor] = read_audio
+
+
+class DomainAdaptation:
+    """One adaptation of one model to one domain.
+
+    Arguments
+    ---------
+    recogniser : EncoderASR
+        The starting model, loaded from its directory; changed in place.
+    speech : Speech
+        What is read.
+    hparams : mapping
+        See ``hparams/adapt_hyper_hypo.yaml``.
+    run_opts : mapping, optional
+        Of the Brain, for instance ``device``.
+    """
+
+    def __init__(
+        self,
+        recogniser: EncoderASR,
+        speech: Speech,
+        hparams: Mapping[str, Any],
+        run_opts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recogniser = recogniser
+        self.encoder = recogniser.mods.encoder
+        self.speech = speech
+        self.hparams = hparams
+        self.run_opts = run_opts
+        self.folder = Path(hparams["output_folder"])
+        self.stages = [
+            Stage.read(one) for one in hparams["models"][hparams["model"]]
+        ]
+
+    def run(self) -> dict[str, Any]:
+        """Adapt, and measure before and after.
+
+        Returns
+        -------
+        dict
+            What is also written to ``adaptation.json``.
+        """
+        start = fingerprint(self.encoder)
+        neurons = self._kept("neurons.pt", self.neurons)
+        before = self._kept("before.pt", self.measure)
+        for number in range(1, self.hparams["rounds"] + 1):
+            self._round(number, neurons)
+        results = {
+            "model": self.hparams["model"],
+            "neurons": self.hparams["neurons"],
+            "criterion": self.hparams["criterion"],
+            "seed": self.hparams["seed"],
+            "before": before,
+            "after": self.measure(),
+        }
+        self._write_model(start, neurons)
+        write_json(self.folder / "adaptation.json", results)
+        return results
+
+    # --------------------------------------------------------------- parts
+
+    def neurons(self) -> dict[str, Any]:
+        """Rank the neurons at home, or else on the new domain; choose."""
+        rows = self.speech.home or self.speech.target
+        scores = rank_neurons(
+            self.encoder,
+            self._waveforms(rows),
+            self.hparams["criterion"],
+            self.hparams["layers"],
+            self.hparams["window"],
+            forward=_encode,
+            seed=self.hparams["seed"],
+            progress=True,
+        )
+        return choose_neurons(
+            self.hparams["neurons"],
+            scores,
+            self.hparams["hypo"],
+            self.hparams["hyper"],
+            self.hparams["seed"],
+        )
+
+    def measure(self) -> dict[str, dict[str, Any]]:
+        """Error rates on every test split, with the errors and words of
+        every utterance."""
+        brain = self._brain(None)
+        measured = {}
+        for name, rows in self.speech.tests.items():
+            errors = brain.count_errors(self._dataset(rows), **self._loader)
+            measured[name] = {
+                "wer": errors.wer,
+                "cer": errors.cer,
+                "utterances": {
+                    score["key"]: [score["num_edits"], score["num_ref_tokens"]]
+                    for score in errors.words.scores
+                },
+            }
+        return measured
+
+    def _round(self, number: int, neurons: Mapping[str, Any]) -> None:
+        folder = self.folder / f"round{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        learn, held = self._labels(folder)
+        for place, stage in enumerate(self.stages, start=1):
+            name = f"round{number}/stage{place}"
+            self._stage(name, stage, neurons, learn, held)
+
+    def _labels(self, folder: Path) -> tuple[Rows, Rows]:
+        """Pseudo-labelled rows to learn from, and those held back."""
+        path = folder / "labels.json"
+        if not path.exists():
+            brain = self._brain(None)
+            target = self._dataset(self.speech.target)
+            save_labels(brain.label(target, **self._loader), path)
+        chosen = choose_labels(load_labels(path), self.hparams["fraction"])
+        parts = hold_back(
+            chosen, self.hparams["held_back"], self.hparams["seed"]
+        )
+        return tuple(self._labelled(part) for part in parts)
+
+    def _labelled(self, labels: Mapping[str, PseudoLabel]) -> Rows:
+        return {
+            name: self.speech.target[name] | {"labels": label.tokens}
+            for name, label in labels.items()
+        }
+
+    def _stage(
+        self,
+        name: str,
+        stage: Stage,
+        neurons: Mapping[str, Any],
+        learn: Rows,
+        held: Rows,
+    ) -> None:
+        """Train one stage, unless its result is there already."""
+        done = self.folder / name / "best.ckpt"
+        update = stage.begin(self.encoder, neurons, self.hparams["outgoing"])
+        if not done.exists():
+            brain = self._brain(update, stage, name)
+            self._fit(brain, learn | self._replayed(stage, len(learn)), held)
+            with atomic_path(done) as temporary:
+                torch.save(brain.hparams.stopping.best, temporary)
+            self._log(name)
+        update.load_state_dict(torch.load(done, weights_only=True))
+        update.finish()
+
+    def _fit(self, brain: AdaptationASR, learn: Rows, held: Rows) -> None:
+        train = self._dataset(learn)
+        sampler = ShortFirstSampler(
+            [train.data[name]["duration"] for name in train.data_ids],
+            max_batch_length=self.hparams["max_batch_length"],
+            seed=self.hparams["seed"],
+            num_buckets=self.hparams["num_buckets"],
+        )
+        brain.train_sampler = sampler
+        brain.fit(
+            brain.hparams.epoch_counter,
+            train,
+            self._dataset(held),
+            train_loader_kwargs={"batch_sampler": sampler},
+            valid_loader_kwargs=self._loader,
+        )
+
+    def _replayed(self, stage: Stage, learned: int) -> Rows:
+        """Labelled home speech, drawn anew for no stage."""
+        home = sorted(self.speech.home)
+        number = round(stage.replay * len(home))
+        rng = np.random.default_rng(self.hparams["seed"])
+        drawn = rng.permutation(home)[:number].tolist()
+        rows = {f"home/{name}": self.speech.home[name] for name in drawn}
+        tokenizer = self.recogniser.tokenizer
+        return with_tokens(rows, tokenizer, self.hparams["blank_index"])
+
+    # ------------------------------------------------------------- helpers
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """What was made before the run was stopped, or make it."""
+        path = self.folder / name
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                torch.save(make(), temporary)
+        return torch.load(path, weights_only=False)
+
+    @property
+    def _loader(self) -> dict[str, Any]:
+        return self.hparams["valid_dataloader_opts"]
+
+    def _dataset(self, rows: Rows) -> Any:
+        return speech_dataset(rows, self.speech.read)
+
+    def _waveforms(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = SaveableDataLoader(
+            self._dataset(rows), collate_fn=PaddedBatch, **self._loader
+        )
+        for batch in loader:
+            yield tuple(batch.sig)
+
+    def _brain(
+        self, update: Any, stage: Stage | None = None, name: str = ""
+    ) -> AdaptationASR:
+        """The Brain of a stage, or one that only decodes."""
+        hparams, options = dict(self.hparams), {}
+        if stage is not None:
+            folder = self.folder / name
+            hparams["loss"] = stage.loss
+            hparams["stopping"] = EarlyStopping(self.hparams["patience"])
+            hparams["epoch_counter"] = EpochsUntilStopping(
+                stage.epochs, hparams["stopping"]
+            )
+            hparams["log"] = EpochLog(folder / "epochs.jsonl")
+            options["opt_class"] = lambda parameters: self.hparams["opt_class"](
+                parameters,
+                lr=stage.lr,
+                weight_decay=self.hparams["weight_decay"],
+            )
+            options["checkpointer"] = AtomicCheckpointer(
+                folder / "save",
+                {
+                    "model": self.encoder,
+                    "stopping": hparams["stopping"],
+                    "counter": hparams["epoch_counter"],
+                },
+            )
+        return AdaptationASR.of(
+            self.recogniser,
+            update,
+            hparams,
+            run_opts=self.run_opts and dict(self.run_opts),
+            **options,
+        )
+
+    def _log(self, name: str) -> None:
+        """Add a stage's epochs to the log of the whole run."""
+        whole = EpochLog(self.folder / "adaptation.jsonl")
+        for line in EpochLog(self.folder / name / "epochs.jsonl").lines():
+            whole.append({"stage": name, **line})
+
+    def _write_model(self, start: str, neurons: Mapping[str, Any]) -> None:
+        """The adapted model's directory, and what differs as a patch."""
+        model = self.folder / "model"
+        source = Path(self.hparams["starting_model"])
+        shutil.copytree(source, model, dirs_exist_ok=True)
+        with atomic_path(model / "model.ckpt") as temporary:
+            torch.save(self.recogniser.hparams.model.state_dict(), temporary)
+        if all(stage.update == "neurons" for stage in self.stages):
+            adapted = copy.deepcopy(self.encoder)
+            update = selective_update(
+                adapted, neurons, self.hparams["outgoing"]
+            )
+            patch = DomainPatch(start, update.patch().entries)
+            patch.save(self.folder / "patch.safetensors")
+
+
+def _encode(encoder: Any, wavs: Tensor, lengths: Tensor) -> Tensor:
+    return encoder(wavs, lengths)

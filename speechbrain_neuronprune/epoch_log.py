@@ -1,0 +1,58 @@
+"""A log of one line of JSON per epoch, which a resumed run goes on with.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from speechbrain_neuronprune.files import PathLike, atomic_path
+
+
+class EpochLog:
+    """A file of one JSON object per epoch, safe to append to and to resume.
+
+    Arguments
+    ---------
+    path : path-like
+        The file.
+
+    Example
+    -------
+    >>> log = EpochLog(getfixture("tmp_path") / "epochs.jsonl")
+    >>> log.append({"epoch": 1})
+    >>> log.append({"epoch": 2})
+    >>> log.drop_after(epoch=1)
+    >>> log.lines()
+    [{'epoch': 1}]
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line at the end, in one go."""
+        text = json.dumps(line, allow_nan=False) + "\n"
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(text)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The complete lines; a kill may have torn the last one."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        complete = text.splitlines(keepends=True)
+        return [json.loads(line) for line in complete if line.endswith("\n")]
+
+    def drop_after(self, epoch: int) -> None:
+        """Forget what followed an epoch, as a resumed run does it again."""
+        if not self.path.exists():
+            return
+        kept = [line for line in self.lines() if line["epoch"] <= epoch]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in kept),
+                encoding="utf-8",
+            )

@@ -1,0 +1,52 @@
+"""Updating everything: learns everywhere, and can be undone.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from speechbrain_neuronprune.adaptation.full import FullUpdate
+
+
+@pytest.fixture
+def model():
+    return nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+    ).requires_grad_(False)
+
+
+def learn(model, update):
+    optimiser = torch.optim.SGD(update.parameters(), lr=0.1)
+    model(torch.randn(8, 3)).square().mean().backward()
+    optimiser.step()
+
+
+def same(one, other):
+    return all(
+        one.state_dict()[name].equal(value)
+        for name, value in other.state_dict().items()
+    )
+
+
+def test_undo_puts_the_start_back(model):
+    start = copy.deepcopy(model)
+    update = FullUpdate(model)
+    learn(model, update)
+    assert not same(model, start)
+    assert same(update.undo(), start)
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_a_state_is_a_copy_and_comes_back(model):
+    update = FullUpdate(model)
+    learn(model, update)
+    learned, kept = update.state_dict(), copy.deepcopy(model)
+    learn(model, update)
+    assert not same(model, kept)
+    update.load_state_dict(learned)
+    assert same(update.finish(), kept)

@@ -1,0 +1,61 @@
+"""Rows become datasets, labelled or not.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+from types import SimpleNamespace
+
+import torch
+
+from speechbrain_neuronprune.dataio import (
+    read_rows,
+    speech_dataset,
+    with_tokens,
+)
+
+ROWS = {
+    "a": {"wav": "a.flac", "duration": 1.0, "wrd": "GO"},
+    "b": {"wav": "b.flac", "duration": 2.0, "wrd": "STOP NOW"},
+}
+WORDS = {"GO": 1, "STOP": 2}
+
+
+def read(path):
+    return torch.full((4,), float(ord(path[0])))
+
+
+def tokenizer():
+    return SimpleNamespace(
+        encode=lambda text: [WORDS.get(word, 0) for word in text.split()]
+    )
+
+
+def test_unknown_tokens_are_left_out():
+    rows = with_tokens(ROWS, tokenizer(), blank=0)
+    assert [row["labels"] for row in rows.values()] == [[1], [2]]
+    assert "labels" not in ROWS["a"]
+
+
+def test_the_longest_comes_first_and_rows_stay_as_they_were():
+    rows = copy.deepcopy(ROWS)
+    dataset = speech_dataset(rows, read)
+    assert [item["id"] for item in dataset] == ["b", "a"]
+    assert dataset[0]["sig"][0] == ord("b") and "tokens" not in dataset[0]
+    assert rows == ROWS
+    assert len(speech_dataset(rows, read)) == 2  # and again
+
+
+def test_labels_become_tokens():
+    dataset = speech_dataset(with_tokens(ROWS, tokenizer(), 0), read)
+    assert dataset[0]["tokens"].tolist() == [2]
+
+
+def test_manifests_add_up(tmp_path):
+    for name in ROWS:
+        (tmp_path / f"{name}.csv").write_text(
+            f"ID,duration,wav,wrd\n{name},1.5,{name}.flac,GO\n"
+        )
+    rows = read_rows(*[tmp_path / f"{name}.csv" for name in ROWS])
+    assert list(rows) == ["a", "b"] and rows["a"]["duration"] == 1.5
