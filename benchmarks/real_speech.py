@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Does the pruned model beat the dense one, and a dense one of its size?
 
-Trains, with the same recipe, steps, batches and seeds: the dense model, the
-model with adaptive dropout, and dense models narrowed to the sizes that
-pruning leaves. Every trained model with gates is cut to several sizes. Reads
-the test split once, at the end, and prints mean and spread of the word error
-rates over seeds, and paired bootstrap intervals of the differences (pooled
-over seeds, resampling utterances).
+Trains, with the same recipe, steps, batches and seeds: the dense model, models
+that adaptive dropout prunes to several sizes, and dense models narrowed to the
+same sizes. Reads the test split once, at the end, and prints mean and spread of
+the word error rates over seeds, and paired bootstrap intervals of the
+differences (pooled over seeds, resampling utterances).
 
     python benchmarks/real_speech.py DATA_FOLDER --output results/words
 
@@ -23,7 +22,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,36 +42,43 @@ RECIPE = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
 PRUNED = "adaptive dropout"
 DENSE = "dense"
 
-# Name of an arm: its yaml, and what it changes there. The narrow arms are as
-# large as the pruned model at the size in their name.
-ARMS: dict[str, tuple[str, dict[str, Any]]] = {
-    DENSE: ("conformer_ctc_mini_dense", {"d_model": 96, "d_ffn": 384}),
-    PRUNED: (
-        "conformer_ctc_mini",
-        {
-            "transformer_dropout": 0.1,
-            "logits_pull": 1e-3,
-            "hold_steps": 150,
-            "decline_steps": 200,
-            "settle_step": 400,
-        },
-    ),
-    "narrow 0.45": (
-        "conformer_ctc_mini_dense",
-        {"d_model": 64, "d_ffn": 248},
-    ),
-    "narrow 0.3": (
-        "conformer_ctc_mini_dense",
-        {"d_model": 52, "d_ffn": 200},
-    ),
-    "narrow 0.2": (
-        "conformer_ctc_mini_dense",
-        {"d_model": 40, "d_ffn": 168},
-    ),
+# Steps of one training, and where in it the units are decided: the decline
+# starts when the blank plateau is over, and most of the run trains what is left
+STEPS = 2000
+SCHEDULE = {
+    "number_of_epochs": STEPS // 80,
+    "short_steps": 200,
 }
-SIZES = [0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15]
+GATES = {
+    "transformer_dropout": 0.1,
+    "logits_pull": 1e-3,
+    "hold_steps": 800,
+    "decline_steps": 200,
+    "settle_step": 1050,
+}
+# Width and feed-forward width of the dense models of those sizes
+NARROW = {0.45: (64, 248), 0.3: (52, 200), 0.2: (40, 168)}
 
-Errors = dict[str, list[int]]
+
+def pruned_arm(size: float) -> tuple[str, dict[str, Any]]:
+    """The yaml with gates, and what a size changes there."""
+    sizes = {"target_parameters": size, "other_targets": [size]}
+    changes = {**SCHEDULE, **GATES, **sizes}
+    return "conformer_ctc_mini", changes
+
+
+def dense_arm(width: int, hidden: int) -> tuple[str, dict[str, Any]]:
+    """The yaml without gates, at a width."""
+    changes = {**SCHEDULE, "d_model": width, "d_ffn": hidden}
+    return "conformer_ctc_mini_dense", changes
+
+
+# Name of an arm: its yaml, and what it changes there
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+    DENSE: dense_arm(96, 384),
+    **{f"{PRUNED} {size}": pruned_arm(size) for size in NARROW},
+    **{f"narrow {size}": dense_arm(*NARROW[size]) for size in NARROW},
+}
 
 
 # ------------------------------------------------------------------ running
@@ -90,8 +95,6 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     if (folder / "sizes.json").exists():
         return
     yaml, changes = ARMS[arm]
-    if arm == PRUNED:
-        changes = {"other_targets": SIZES, **changes}
     options = [f"--{key}={value}" for key, value in changes.items()]
     folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
@@ -130,13 +133,11 @@ def train_all(arguments: argparse.Namespace) -> None:
 # ------------------------------------------------------------------ reading
 
 
-def rows_of(arm: str, sizes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The rows that one run gives: a pruned run gives one per size."""
-    for size, figures in sizes.items():
-        if arm != PRUNED:
-            yield arm, figures
-        elif size != "dense":
-            yield f"{PRUNED} {size}", figures
+def figures_of(arm: str, sizes: dict[str, Any]) -> Any:
+    """The figures that count in one run: of the size that was trained for."""
+    if arm.startswith(PRUNED):
+        return sizes[arm.removeprefix(PRUNED).strip()]
+    return sizes["dense"]
 
 
 def collect(arguments: argparse.Namespace) -> dict[str, list[dict]]:
@@ -146,8 +147,7 @@ def collect(arguments: argparse.Namespace) -> dict[str, list[dict]]:
         for seed in arguments.seeds:
             path = run_folder(arguments.output, arm, seed) / "sizes.json"
             sizes = json.loads(path.read_text(encoding="utf-8"))
-            for name, figures in rows_of(arm, sizes):
-                table.setdefault(name, []).append(figures)
+            table.setdefault(arm, []).append(figures_of(arm, sizes))
     return table
 
 

@@ -21,7 +21,7 @@ def runs(tmp_path, load_benchmark):
 
     sizes = {
         "dense": {"dense": figures(1000, lambda i: 1)},
-        "adaptive dropout": {
+        "adaptive dropout 0.45": {
             "dense": figures(1000, lambda i: 1),
             "0.45": figures(450, lambda i: i % 2),
         },
