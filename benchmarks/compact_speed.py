@@ -25,10 +25,10 @@ from dataclasses import asdict, dataclass
 import torch
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
 from speechbrain.nnet.attention import RelPosEncXL
+from timing import set_up, timing_parser, verdict, write_results
 from torch import nn
 
 from speechbrain_neuronprune import PruningPlan, compact, find_units
-from speechbrain_neuronprune.files import write_json
 from speechbrain_neuronprune.report.cost import (
     compare_latency,
     measure_cost,
@@ -178,20 +178,11 @@ def print_row(row: dict) -> None:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Compare the latency of dense and compact encoders."
-    )
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["17x512"])
-    parser.add_argument("--rounds", type=int, help="instead of each size's own")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="time the processor instead of the wall clock, with one thread: "
-        "for a machine that is busy with other things",
-    )
-    parser.add_argument(
-        "--output", default="results/benchmarks/compact_speed.json"
+    parser = timing_parser(
+        "Compare the latency of dense and compact encoders.",
+        sizes=SIZES,
+        default=["17x512"],
+        name="compact_speed",
     )
     return parser.parse_args(arguments)
 
@@ -199,10 +190,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the JSON."""
     options = parse_arguments(arguments)
-    threads = 1 if options.cpu_time else options.threads
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
+    clock = set_up(options)
     print(
         f"{'attention':13}{'model':13}{'parameters':>10}{'MACs':>10}{'ms':>9}"
         f"{'speed-up':>10}{'promised':>10}{'reached':>11}"
@@ -214,23 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_row(row)
                 rows.append(row)
     worst = min(row["reached"] for row in rows)
-    verdict = "met" if worst >= BAR else "missed"
+    met = worst >= BAR
     print(
-        f"Bar: at least {100 * BAR:.0f} % of the promise: {verdict} "
+        f"Bar: at least {100 * BAR:.0f} % of the promise: {verdict(met)} "
         f"(worst {100 * worst:.0f} %)"
     )
-    write_json(
-        options.output,
-        {
-            "torch": torch.__version__,
-            "threads": threads,
-            "clock": clock.__name__,
-            "bar": BAR,
-            "met": worst >= BAR,
-            "rows": rows,
-        },
-    )
-    print(f"Written to {options.output}")
+    write_results(options, clock, bar=BAR, met=met, rows=rows)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 import torch
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
 from speechbrain.nnet.attention import RelPosEncXL
+from timing import set_up, timing_parser, verdict, write_results
 from torch import Tensor, nn
 
 from speechbrain_neuronprune import (
@@ -35,7 +36,6 @@ from speechbrain_neuronprune import (
     find_units,
 )
 from speechbrain_neuronprune.attach import retention_logits
-from speechbrain_neuronprune.files import write_json
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers import set_gate
 from speechbrain_neuronprune.report.cost import compare_latency, paired_ratio
@@ -190,38 +190,21 @@ def print_row(row: dict) -> None:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Compare training steps: plain, nn.Dropout, gates."
-    )
-    parser.add_argument(
-        "--sizes",
-        nargs="+",
-        choices=SIZES,
+    parser = timing_parser(
+        "Compare training steps: plain, nn.Dropout, gates.",
+        sizes=SIZES,
         default=["4x96", "12x144", "17x512"],
-    )
-    parser.add_argument("--rounds", type=int, help="instead of each size's own")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="time the processor instead of the wall clock, with one thread: "
-        "for a machine that is busy with other things",
+        name="train_step",
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument(
-        "--output", default="results/benchmarks/train_step.json"
-    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the JSON."""
     options = parse_arguments(arguments)
-    threads = 1 if options.cpu_time else options.threads
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
+    clock = set_up(options)
     print("Training step, median ms; ratios: median of rounds")
     print(
         f"{'size':8}{'attention':13}{'plain':>10}{'dropout':>10}{'gates':>10}"
@@ -241,22 +224,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print_row(row)
             rows.append(row)
     worst = max(row["gates_over_dropout"] for row in rows)
-    verdict = "met" if worst <= BAR else "missed"
-    print(f"Bar: gates / dropout <= {BAR}: {verdict} (worst {worst:.3f})")
-    write_json(
-        options.output,
-        {
-            "torch": torch.__version__,
-            "device": options.device,
-            "threads": threads,
-            "clock": clock.__name__,
-            "dropout": options.dropout,
-            "bar": BAR,
-            "met": worst <= BAR,
-            "rows": rows,
-        },
+    met = worst <= BAR
+    print(f"Bar: gates / dropout <= {BAR}: {verdict(met)} (worst {worst:.3f})")
+    write_results(
+        options,
+        clock,
+        device=options.device,
+        dropout=options.dropout,
+        bar=BAR,
+        met=met,
+        rows=rows,
     )
-    print(f"Written to {options.output}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ Authors
 """
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,13 +24,17 @@ from tqdm import tqdm
 
 from speechbrain_neuronprune.corpus.grammar import draw_sentences
 from speechbrain_neuronprune.corpus.layout import atomic_folder, write_chapter
+from speechbrain_neuronprune.corpus.manifest import (
+    holds,
+    read_manifest,
+    write_manifest,
+)
 from speechbrain_neuronprune.corpus.speakers import Speaker, draw_speakers
 from speechbrain_neuronprune.corpus.synthesis import SAMPLE_RATE, synthesize
 from speechbrain_neuronprune.errors import NeuronPruneError
-from speechbrain_neuronprune.files import PathLike, write_json
+from speechbrain_neuronprune.files import PathLike
 
 FORMAT = 1  # to be raised with every change that is heard or read
-MANIFEST = "manifest.json"
 
 
 class Split(NamedTuple):
@@ -91,14 +93,14 @@ def make_mini_corpus(
     """
     out_dir = Path(out_dir).resolve()
     request = {"format": FORMAT, "seed": seed, "small": small}
-    if not _holds(out_dir, request):
+    if not holds(out_dir, request):
         rng = np.random.RandomState(seed)
         readings = plan_readings(SMALL if small else FULL, rng)
         with atomic_folder(out_dir) as folder:
             hours = _record(folder, readings, rng)
             _write_speakers(folder, readings)
             content = request | _describe(folder, readings, hours)
-            write_json(folder / MANIFEST, content)
+            write_manifest(folder, content)
     return out_dir
 
 
@@ -215,29 +217,11 @@ def _describe(
         "espeakng-loader": metadata.version("espeakng-loader"),
         "libsndfile": soundfile.__libsndfile_version__,
     }
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {p.relative_to(folder).as_posix(): _checksum(p) for p in paths}
-    return {"splits": splits, "made_with": made_with, "files": files}
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _holds(folder: Path, request: dict[str, Any]) -> bool:
-    """Tell whether the folder holds the corpus asked for, undamaged."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return request.items() <= manifest.items() and all(
-            _checksum(folder / name) == checksum
-            for name, checksum in manifest["files"].items()
-        )
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
+    return {"splits": splits, "made_with": made_with}
 
 
 def _summary(folder: Path) -> Iterator[str]:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     yield f"The corpus is in {folder}"
     for name, split in manifest["splits"].items():
         yield (

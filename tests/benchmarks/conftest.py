@@ -29,5 +29,6 @@ def load_benchmark(monkeypatch):
         return module
 
     threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(FOLDER)  # as for a script that is run
     yield load
     torch.set_num_threads(threads)

@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+"""What does it cost to measure how salient neurons are?
+
+Claim: one ``measure_saliency`` call with all criteria that need neither the
+Hessian (obs) nor gradients (taylor) takes at most 1.15 times a plain
+evaluation of the model on the same speech, and its peak memory does not grow
+with the speech. All passes take turns, round after round, and the median of
+the ratios within the rounds is reported:
+
+evaluation  forward passes without gradients
+all         the claim: mi, mi_lagged, mbp, activation and random in one pass
+(criterion) a pass for one criterion alone; mbp and random read no speech
+gradient    forward and backward passes; what taylor is compared with
+
+The models are the time-frequency CNN of paper B, a Conformer encoder, of
+which the feed-forward units are measured, and a CRDNN. A fifth of the frames
+is padding.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import speechbrain as sb
+import torch
+from speechbrain.lobes.models.CRDNN import CRDNN
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from timing import Clock, set_up, timing_parser, verdict, write_results
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.models.time_frequency_cnn import TimeFrequencyCNN
+from speechbrain_neuronprune.report.cost import (
+    MEGABYTE,
+    compare_latency,
+    paired_ratio,
+)
+from speechbrain_neuronprune.report.memory import peak_bytes
+from speechbrain_neuronprune.saliency import CRITERIA, measure_saliency
+from speechbrain_neuronprune.saliency.streaming import call_model
+from speechbrain_neuronprune.saliency.taylor import decision_loss
+
+BAR = 1.15
+TOGETHER = [name for name in CRITERIA if name not in ("obs", "taylor")]
+MOST_SPEECH = 100  # times
+MOST_MEMORY = 1.01  # times
+TOKENS = 41
+BANDS = 40
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The arguments of the three models, and the speech that they hear."""
+
+    tfcnn: dict[str, Any]
+    conformer: dict[str, Any]
+    crdnn: dict[str, Any]
+    batches: int
+    batch: int
+    frames: int
+    rounds: int
+
+
+SIZES = {
+    "tiny": Size(
+        tfcnn={
+            "time_filters": 2,
+            "frequency_filters": 3,
+            "fc_layers": 2,
+            "fc_units": 16,
+        },
+        conformer={
+            "num_layers": 1,
+            "d_model": 16,
+            "d_ffn": 32,
+            "nhead": 2,
+            "kernel_size": 3,
+        },
+        crdnn={
+            "cnn_channels": [2, 3],
+            "rnn_layers": 2,
+            "rnn_neurons": 4,
+            "dnn_neurons": 16,
+        },
+        batches=2,
+        batch=2,
+        frames=20,
+        rounds=3,
+    ),
+    "usual": Size(
+        tfcnn={
+            "time_filters": 16,
+            "frequency_filters": 64,
+            "fc_layers": 3,
+            "fc_units": 1024,
+        },
+        conformer={
+            "num_layers": 12,
+            "d_model": 144,
+            "d_ffn": 1024,
+            "nhead": 4,
+            "kernel_size": 31,
+        },
+        crdnn={
+            "cnn_channels": [32, 64],
+            "rnn_layers": 2,
+            "rnn_neurons": 256,
+            "dnn_neurons": 512,
+        },
+        batches=4,
+        batch=8,
+        frames=200,
+        rounds=11,
+    ),
+}
+
+
+class Conformer(nn.Module):
+    """A Conformer encoder and an output layer."""
+
+    def __init__(self, d_model: int, **arguments: Any) -> None:
+        super().__init__()
+        self.encoder = ConformerEncoder(
+            d_model=d_model, attention_type="RoPEMHA", **arguments
+        )
+        self.output = nn.Linear(d_model, TOKENS)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Logits, (batch, time, tokens)."""
+        frames = (lengths * x.shape[1]).round()
+        padding = torch.arange(x.shape[1], device=x.device) >= frames[:, None]
+        return self.output(self.encoder(x, src_key_padding_mask=padding)[0])
+
+
+def build_tfcnn(size: Size) -> tuple[nn.Module, int]:
+    """The time-frequency CNN, and how many features it takes."""
+    return TimeFrequencyCNN(TOKENS, bands=BANDS, **size.tfcnn), BANDS
+
+
+def build_conformer(size: Size) -> tuple[nn.Module, int]:
+    """The Conformer, and how many features its encoder takes."""
+    return Conformer(**size.conformer), size.conformer["d_model"]
+
+
+def build_crdnn(size: Size) -> tuple[nn.Module, int]:
+    """The CRDNN, and how many features it takes."""
+    crdnn = CRDNN(
+        input_shape=[None, None, BANDS],
+        rnn_class=sb.nnet.RNN.GRU,
+        dnn_blocks=2,
+        **size.crdnn,
+    )
+    output = nn.Linear(size.crdnn["dnn_neurons"], TOKENS)
+    return nn.Sequential(crdnn, output), BANDS
+
+
+MODELS = {
+    "tfcnn": build_tfcnn,
+    "conformer": build_conformer,
+    "crdnn": build_crdnn,
+}
+TARGETS = {"tfcnn": "fc", "conformer": "ffn", "crdnn": "fc"}
+
+
+def draw_speech(
+    batches: int, batch: int, frames: int, features: int, device: str
+) -> Iterator[Batch]:
+    """Draw batches one by one; a fifth of the frames is padding."""
+    lengths = torch.linspace(0.6, 1.0, batch, device=device)
+    for _ in range(batches):
+        yield torch.randn(batch, frames, features, device=device), lengths
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Sequence[Batch]) -> None:
+    """Run the model as evaluation does."""
+    for x, lengths in batches:
+        call_model(model, x, lengths)
+
+
+def differentiate(model: nn.Module, batches: Sequence[Batch]) -> None:
+    """Run the model forward and backward."""
+    for x, lengths in batches:
+        model.zero_grad()
+        output = call_model(model, x, lengths)
+        decision_loss(output, x, lengths).backward()
+
+
+def passes(
+    model: nn.Module, batches: Sequence[Batch], targets: str
+) -> dict[str, Callable[[], object]]:
+    """Return the passes that are compared."""
+
+    def measure(criteria: list[str]) -> Callable[[], object]:
+        return lambda: measure_saliency(model, batches, criteria, targets)
+
+    return {
+        "evaluation": lambda: evaluate(model, batches),
+        "all": measure(TOGETHER),
+        **{name: measure([name]) for name in CRITERIA},
+        "gradient": lambda: differentiate(model, batches),
+    }
+
+
+def benchmark(
+    name: str,
+    kind: str,
+    rounds: int | None = None,
+    device: str = "cpu",
+    clock: Clock = time.perf_counter,
+) -> dict:
+    """Measure one size of one model; return a row."""
+    size = SIZES[name]
+    model, features = MODELS[kind](size)
+    model = model.to(device).eval()
+    batches = list(
+        draw_speech(size.batches, size.batch, size.frames, features, device)
+    )
+    compared = passes(model, batches, TARGETS[kind])
+    times = compare_latency(compared, rounds or size.rounds, clock=clock)
+    return {
+        "size": name,
+        "model": kind,
+        "frames": size.batches * size.batch * size.frames,
+        "rounds": rounds or size.rounds,
+        "median_ms": {k: statistics.median(v) for k, v in times.items()},
+        "over_evaluation": {
+            key: paired_ratio(times, key, "evaluation") for key in times
+        },
+        "taylor_over_gradient": paired_ratio(times, "taylor", "gradient"),
+        "peak_mb": measure_memory(size, model, features, kind, device),
+    }
+
+
+def measure_memory(
+    size: Size, model: nn.Module, features: int, kind: str, device: str
+) -> dict[str, float]:
+    """Peak memory of the claim's pass, by how many times the speech."""
+
+    def peak(batches: int) -> float:
+        # Drawn as they are needed: speech that waits is not the pass's.
+        speech = draw_speech(batches, 2, size.frames, features, device)
+        forward = passes(model, speech, TARGETS[kind])["all"]
+        return peak_bytes(forward, model, ()) / MEGABYTE
+
+    peak(1)  # what is cached stays
+    return {str(times): peak(times) for times in (1, MOST_SPEECH)}
+
+
+def growth(row: dict) -> float:
+    """By what factor memory grows from the least to the most speech."""
+    least, *_, most = row["peak_mb"].values()
+    return most / least
+
+
+def print_row(row: dict) -> None:
+    """Print a row of the table."""
+    ratios = "".join(
+        f"{ratio:11.3f}"
+        for key, ratio in row["over_evaluation"].items()
+        if key != "evaluation"
+    )
+    print(
+        f"{row['size']:7}{row['model']:11}"
+        f"{row['median_ms']['evaluation']:11.1f}{ratios}"
+        f"{row['taylor_over_gradient']:11.3f}{growth(row):9.3f}",
+        flush=True,
+    )
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = timing_parser(
+        "Compare saliency passes with evaluation passes.",
+        sizes=SIZES,
+        default=["usual"],
+        name="saliency_cost",
+    )
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, write the JSON."""
+    options = parse_arguments(arguments)
+    clock = set_up(options)
+    print("Evaluation, median ms; ratios to it: median of rounds")
+    print(
+        f"{'size':7}{'model':11}{'evaluation':>11}{'all':>11}"
+        + "".join(f"{name:>11}" for name in CRITERIA)
+        + f"{'gradient':>11}{'taylor/gr.':>11}{'memory':>9}"
+    )
+    rows = []
+    for name in options.sizes:
+        for kind in options.models:
+            row = benchmark(name, kind, options.rounds, options.device, clock)
+            print_row(row)
+            rows.append(row)
+    worst = max(row["over_evaluation"]["all"] for row in rows)
+    most = max(growth(row) for row in rows)
+    fast, flat = worst <= BAR, most <= MOST_MEMORY
+    print(
+        f"Bar: all / evaluation <= {BAR}: {verdict(fast)} (worst {worst:.3f})"
+    )
+    print(
+        f"Bar: memory with {MOST_SPEECH} times the speech <= {MOST_MEMORY} "
+        f"times: {verdict(flat)} (worst {most:.3f})"
+    )
+    write_results(
+        options,
+        clock,
+        device=options.device,
+        bar=BAR,
+        met=fast,
+        memory_bar=MOST_MEMORY,
+        memory_met=flat,
+        rows=rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
