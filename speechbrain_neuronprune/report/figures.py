@@ -7,7 +7,6 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,23 @@ from typing import Any
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.report.adaptation_figures import (
+    ADAPTATION,
+    ADAPTATION_LOG,
+    read_curves,
+    read_systems,
+)
+from speechbrain_neuronprune.report.analysis_figures import (
+    ANALYSIS,
+    read_analysis,
+)
+from speechbrain_neuronprune.report.reading import read_lines, read_object
 
 TRAINING = "retention.jsonl"
 PLAN = "plan.json"
 RESULTS = "results.json"
+TRAINED = (TRAINING, PLAN, RESULTS)  # what only a training run writes
+FILES = (*TRAINED, ANALYSIS, ADAPTATION_LOG, ADAPTATION)
 
 REQUIRED = ("epoch", "step", "groups")
 CURVES = (
@@ -43,12 +55,13 @@ PLACES = {
 
 
 def collect_figures(run_folder: PathLike) -> dict[str, Any]:
-    """Gather every figure of a training run into one dictionary.
+    """Gather every figure of a run into one dictionary.
 
     Arguments
     ---------
     run_folder : path-like
-        The output folder of a recipe, finished or not.
+        The output folder of a training run, an analysis or an adaptation,
+        finished or not.
 
     Returns
     -------
@@ -56,7 +69,9 @@ def collect_figures(run_folder: PathLike) -> dict[str, Any]:
         ``name`` and ``seed`` of the run; ``training``, one list per curve
         and the logits' quantiles and last histogram; ``units``, one row per
         group with its block, place, size and number of units alive;
-        ``results``, error rates and costs; ``notes``, what a reader should
+        ``results``, error rates and costs; ``analysis``, see
+        ``read_analysis``; ``adaptation`` with ``curves`` and ``systems``, see
+        ``read_curves`` and ``read_systems``; ``notes``, what a reader should
         know about missing pieces. JSON can hold all of it.
 
     Raises
@@ -69,7 +84,9 @@ def collect_figures(run_folder: PathLike) -> dict[str, Any]:
     records, notes = _read_training(folder / TRAINING)
     results = _read_results(folder / RESULTS)
     units, source = _units(folder / PLAN, records)
-    notes += _missing(records, source, results)
+    if any((folder / name).is_file() for name in TRAINED):
+        notes += _missing(records, source, results)
+    curves, more_notes = read_curves(folder)
     return {
         "name": (results or {}).get("name") or folder.resolve().name,
         "seed": (results or {}).get("seed"),
@@ -77,7 +94,9 @@ def collect_figures(run_folder: PathLike) -> dict[str, Any]:
         "units": units,
         "units_from": source,
         "results": results,
-        "notes": notes,
+        "analysis": read_analysis(folder),
+        "adaptation": {"curves": curves, "systems": read_systems(folder)},
+        "notes": notes + more_notes,
     }
 
 
@@ -140,37 +159,24 @@ def _check_run(folder: Path) -> None:
             f"The run folder {folder} does not exist; give the output folder "
             "of a training run."
         )
-    names = (TRAINING, PLAN, RESULTS)
-    if not any((folder / name).is_file() for name in names):
+    if not any((folder / name).is_file() for name in FILES):
         raise DataError(
             f"The folder {folder} is not a run: it holds none of "
-            f"{', '.join(names)}; give the output folder of a training run."
+            f"{', '.join(FILES)}; give the output folder of a training run, "
+            "an analysis or an adaptation."
         )
 
 
 def _read_training(path: Path) -> tuple[list[dict], list[str]]:
-    """Read the records of all epochs and notes on what was left out.
-
-    A killed run may end in the middle of a line, and repeats epochs once it
-    resumes: then the last record of an epoch counts.
-    """
-    if not path.is_file():
-        return [], []
-    lines = _text(path).splitlines(keepends=True)
-    notes = []
-    if lines and not lines[-1].endswith("\n") and not _is_json(lines[-1]):
-        lines.pop()
-        notes.append(f"The last line of {path.name} is unfinished: left out.")
-    records = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            record = _record(line, f"Line {number} of {path}")
-            records[record["epoch"]] = record
+    """Read the records of all epochs and notes on what was left out; a
+    resumed run repeats epochs, then the last record of an epoch counts."""
+    lines, notes = read_lines(path)
+    checked = (_record(line, where) for where, line in lines)
+    records = {record["epoch"]: record for record in checked}
     return [records[epoch] for epoch in sorted(records)], notes
 
 
-def _record(line: str, where: str) -> dict:
-    record = _parse(line, where)
+def _record(record: dict, where: str) -> dict:
     missing = [key for key in REQUIRED if record.get(key) is None]
     if missing:
         raise DataError(
@@ -181,9 +187,9 @@ def _record(line: str, where: str) -> dict:
 
 
 def _read_results(path: Path) -> dict | None:
-    if not path.is_file():
+    results = read_object(path)
+    if results is None:
         return None
-    results = _parse(_text(path), f"The file {path}")
     for key in ("splits", "cost"):
         if not isinstance(results.setdefault(key, {}), dict):
             raise DataError(
@@ -191,41 +197,6 @@ def _read_results(path: Path) -> dict | None:
                 "evaluate the run again to rewrite it."
             )
     return results
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"The file {path} cannot be read ({error}); restore it or delete "
-            "it to report without it."
-        ) from error
-
-
-def _parse(text: str, where: str) -> dict:
-    """Parse a JSON object; NaN and infinities become None."""
-    try:
-        content = json.loads(text, parse_constant=lambda name: None)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where} is damaged: it is no JSON ({error}); restore it or "
-            "delete it to report without it."
-        ) from error
-    if not isinstance(content, dict):
-        raise DataError(
-            f"{where} is damaged: it is a JSON {type(content).__name__}, not "
-            "an object; restore it or delete it to report without it."
-        )
-    return content
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except json.JSONDecodeError:
-        return False
-    return True
 
 
 def _training(records: list[dict]) -> dict | None:

@@ -17,42 +17,21 @@ from matplotlib.figure import Figure
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.report import template
+from speechbrain_neuronprune.report.analysis_tables import (
+    activation_table,
+    neurons_table,
+    removal_table,
+    systems_table,
+)
+from speechbrain_neuronprune.report.canvas import plot_style, to_png
 from speechbrain_neuronprune.report.figures import collect_figures
-from speechbrain_neuronprune.report.plots import draw_all, plot_style, to_png
+from speechbrain_neuronprune.report.gallery import caption_of, draw_all
 from speechbrain_neuronprune.report.tables import (
     cost_table,
     facts,
     units_table,
     verdict,
 )
-
-CAPTIONS = {
-    "survival": (
-        "Units surviving per block and place",
-        "Share of the hidden units that are kept, at the five places of every "
-        "block: the hidden layers of both feed-forward modules, the query and "
-        "value vectors of self-attention, and the channels of the depthwise "
-        "convolution.",
-    ),
-    "tradeoff": (
-        "Word error rate and size",
-        "Filled circle: every unit open. Hollow square: the removed units at "
-        "zero. Diamond: the small dense model without them.",
-    ),
-    "progress": (
-        "Size and error over training",
-        "The expected size adds up the retention probabilities of all units.",
-    ),
-    "logits": (
-        "Retention logits over training",
-        "An untouched logit follows the dashed line, c(t); the loss lifts "
-        "those of the units that it wants to keep.",
-    ),
-    "histogram": (
-        "Retention logits at the end",
-        "Two separate heaps mean that the choice of units is clear-cut.",
-    ),
-}
 
 
 def write_report(
@@ -63,7 +42,8 @@ def write_report(
     Arguments
     ---------
     run_folder : path-like
-        The output folder of a recipe, finished or not.
+        The output folder of a training run, an analysis or an adaptation,
+        finished or not.
     out_folder : path-like, optional
         Where to write; by default ``report`` inside the run folder.
 
@@ -117,17 +97,9 @@ def render_page(
         HTML that refers to nothing outside itself.
     """
     dark = light if dark is None else dark
-    results = figures["results"]
-    parts = [_notes(figures["notes"])]
-    if results:
-        parts += [facts(results), verdict(results), cost_table(results)]
-    parts += [
-        _plot(stem, light[stem], dark[stem])
-        for stem in CAPTIONS
-        if stem in light
-    ]
-    if figures["units"]:
-        parts.append(units_table(figures["units"], figures["units_from"]))
+    parts = [_notes(figures["notes"]), *_tables(figures)]
+    parts += [_plot(stem, light[stem], dark[stem]) for stem in light]
+    parts += _details(figures)
     return template.PAGE.substitute(
         title=escape(str(figures["name"])),
         subtitle=escape(_subtitle(figures)),
@@ -151,9 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="neuronprune-report",
-        description="Write the HTML report of a training run.",
+        description="Write the HTML report of a run.",
     )
-    parser.add_argument("run_folder", help="output folder of the recipe")
+    parser.add_argument("run_folder", help="output folder of the run")
     parser.add_argument(
         "--output", help="folder for the report (RUN_FOLDER/report)"
     )
@@ -178,15 +150,45 @@ def _write_bytes(path: Path, content: bytes) -> Path:
     return path
 
 
+def _tables(figures: dict[str, Any]) -> list[str]:
+    """What stands above the plots."""
+    tables = []
+    results, analysis = figures["results"], figures["analysis"]
+    if results:
+        tables += [facts(results), verdict(results), cost_table(results)]
+    if figures["adaptation"]["systems"]:
+        tables.append(systems_table(figures["adaptation"]["systems"]))
+    if analysis:
+        tables += [removal_table(analysis), activation_table(analysis)]
+    return tables
+
+
+def _details(figures: dict[str, Any]) -> list[str]:
+    """What stands below the plots, folded."""
+    details = []
+    if figures["units"]:
+        details.append(units_table(figures["units"], figures["units_from"]))
+    if figures["analysis"]:
+        details.append(neurons_table(figures["analysis"]))
+    return details
+
+
 def _subtitle(figures: dict[str, Any]) -> str:
-    """Say how long the run trained, and from which seed."""
+    """Say how long the run trained, from which seed, and what was ranked."""
     parts = []
-    training = figures["training"]
+    training, analysis = figures["training"], figures["analysis"]
     if training:
         parts.append(f"{training['epoch'][-1]} epochs")
         parts.append(f"{training['step'][-1]:,} steps")
     if figures["seed"] is not None:
         parts.append(f"seed {figures['seed']}")
+    if analysis:
+        neurons = sum(one["units"] for one in analysis["layers"].values())
+        speech = analysis["ranked_on"]
+        parts.append(f"{neurons:,} neurons")
+        parts.append(
+            f"ranked on {speech['minutes']:.3g} min of {speech['name']}"
+        )
     return " · ".join(parts)
 
 
@@ -198,7 +200,7 @@ def _notes(notes: list[str]) -> str:
 
 
 def _plot(stem: str, light: bytes, dark: bytes) -> str:
-    title, caption = CAPTIONS[stem]
+    title, caption = caption_of(stem)
     return template.PLOT.substitute(
         title=escape(title),
         caption=escape(caption),

@@ -1,27 +1,27 @@
-"""The plots of a run, one function each, drawn without a display.
-
-Every function returns a new matplotlib figure, which the caller may save; it
-is no part of pyplot's state. ``plot_style(dark=True)`` around a call draws for
-a dark background.
+"""The plots of a training run, one function each.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import io
-import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-# Okabe and Ito's colours: told apart by colour-blind readers, and visible on
-# light and on dark ground.
+from speechbrain_neuronprune.report.canvas import (
+    CYCLE,
+    draw_curve,
+    known,
+    legend_above,
+    make_panels,
+    new_figure,
+    thousands,
+)
+
+# Of Okabe and Ito, see ``canvas.CYCLE``.
 COLOURS = {
     "FFN 1": "#0072B2",
     "query": "#E69F00",
@@ -32,56 +32,7 @@ COLOURS = {
     "fc": "#CC79A7",
     "units": "#CC79A7",
 }
-CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 VARIANTS = {"dense": "o", "masked": "s", "compact": "D"}
-
-_LIGHT = {"ink": "#1f2328", "paper": "#ffffff", "line": "#d8dce2"}
-_DARK = {"ink": "#e6e9ee", "paper": "#171a20", "line": "#3a404a"}
-
-
-def plot_style(dark: bool = False) -> AbstractContextManager:
-    """Return a context in which plots are drawn in the report's style.
-
-    Arguments
-    ---------
-    dark : bool
-        Whether for a dark background.
-
-    Returns
-    -------
-    context manager
-        Sets matplotlib's parameters, and sets them back.
-
-    Example
-    -------
-    >>> with plot_style(dark=True):
-    ...     figure = plot_survival([])
-    >>> figure.get_facecolor()[0] < 0.2
-    True
-    """
-    tone = _DARK if dark else _LIGHT
-    ink = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
-    return matplotlib.rc_context(
-        {
-            **dict.fromkeys(ink, tone["ink"]),
-            "figure.facecolor": tone["paper"],
-            "axes.facecolor": tone["paper"],
-            "savefig.facecolor": tone["paper"],
-            "axes.edgecolor": tone["line"],
-            "grid.color": tone["line"],
-            "axes.grid": True,
-            "axes.grid.axis": "y",
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": "medium",
-            "axes.titlelocation": "left",
-            "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
-            "font.size": 11,
-            "legend.frameon": False,
-            "lines.linewidth": 2,
-        }
-    )
 
 
 def plot_survival(units: list[dict[str, Any]]) -> Figure:
@@ -101,7 +52,7 @@ def plot_survival(units: list[dict[str, Any]]) -> Figure:
     """
     blocks = sorted({row["block"] for row in units})
     places = list(dict.fromkeys(row["place"] for row in units))
-    figure = _figure(min(max(7.0, 0.4 * len(blocks) + 2), 9.0), 4.0)
+    figure = new_figure(min(max(7.0, 0.4 * len(blocks) + 2), 9.0), 4.0)
     axes = figure.subplots()
     width = 0.84 / max(len(places), 1)
     for number, place in enumerate(places):
@@ -118,7 +69,7 @@ def plot_survival(units: list[dict[str, Any]]) -> Figure:
     axes.margins(x=0.02)
     axes.set(xlabel="block", ylabel="units alive", ylim=(0, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _legend_above(figure)
+    legend_above(figure)
     return figure
 
 
@@ -137,10 +88,10 @@ def plot_logits(training: dict[str, Any]) -> Figure:
         One panel per kind: bands of quantiles, the median and c(t).
     """
     quantiles = training["logit_quantiles"]
-    figure, panels = _panels(list(quantiles), share_y=True)
+    figure, panels = make_panels(list(quantiles), share_y=True)
     for axes, (kind, epochs) in zip(panels, quantiles.items(), strict=True):
         _draw_bands(axes, training["step"], epochs, _colour(kind))
-        _draw_curve(
+        draw_curve(
             axes,
             training["step"],
             training["c"],
@@ -151,10 +102,10 @@ def plot_logits(training: dict[str, Any]) -> Figure:
         )
         axes.set_title(kind)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        axes.xaxis.set_major_formatter(FuncFormatter(thousands))
     figure.supxlabel("optimiser step", fontsize="medium")
     figure.supylabel("retention logit", fontsize="medium")
-    _legend_above(figure, _neutral_legend(panels))
+    legend_above(figure, _neutral_legend(panels))
     return figure
 
 
@@ -173,7 +124,7 @@ def plot_histogram(training: dict[str, Any]) -> Figure:
         One panel per kind.
     """
     histogram = training["logit_histogram"] or {"edges": [], "counts": {}}
-    figure, panels = _panels(list(histogram["counts"]))
+    figure, panels = make_panels(list(histogram["counts"]))
     for axes, (kind, counts) in zip(
         panels, histogram["counts"].items(), strict=True
     ):
@@ -192,7 +143,7 @@ def plot_histogram(training: dict[str, Any]) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("retention logit at the end", fontsize="medium")
     figure.supylabel("share of the units", fontsize="medium")
-    _legend_above(figure, panels[0].get_legend_handles_labels())
+    legend_above(figure, panels[0].get_legend_handles_labels())
     return figure
 
 
@@ -210,7 +161,7 @@ def plot_progress(training: dict[str, Any]) -> Figure:
     Figure
         Two panels over one axis: size above, error below.
     """
-    figure = _figure(7.0, 5.0)
+    figure = new_figure(7.0, 5.0)
     size, error = figure.subplots(2, sharex=True)
     dense = training["dense_parameters"]
     for key, style, label in (
@@ -218,14 +169,14 @@ def plot_progress(training: dict[str, Any]) -> Figure:
         ("kept_parameters", "--", "kept by the threshold"),
     ):
         values = [_ratio(value, dense) for value in training[key]]
-        _draw_curve(
+        draw_curve(
             size, training["epoch"], values, linestyle=style, label=label
         )
     size.set(ylabel="parameters", ylim=(0, 1.04))
     size.set_title("Size, in percent of the dense model")
     size.yaxis.set_major_formatter(PercentFormatter(1))
     size.legend(loc="best", fontsize="small")
-    _draw_curve(error, training["epoch"], training["valid_wer"], color=CYCLE[1])
+    draw_curve(error, training["epoch"], training["valid_wer"], color=CYCLE[1])
     error.set(xlabel="epoch", ylabel="WER (%)")
     error.set_ylim(bottom=0)
     error.set_title("Word error rate on the validation set")
@@ -246,7 +197,7 @@ def plot_tradeoff(results: dict[str, Any]) -> Figure:
     Figure
         One line per split, one marker shape per model.
     """
-    figure = _figure(7.0, 4.2)
+    figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
     for number, (split, rates) in enumerate(results["splits"].items()):
         points = _points(rates, results["cost"])
@@ -265,80 +216,8 @@ def plot_tradeoff(results: dict[str, Any]) -> Figure:
     axes.margins(0.12)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    _legend_above(figure, _tradeoff_legend(axes))
+    legend_above(figure, _tradeoff_legend(axes))
     return figure
-
-
-def draw_all(figures: dict[str, Any]) -> dict[str, Callable[[], Figure]]:
-    """Return the plots that a run's figures allow, not drawn yet.
-
-    Arguments
-    ---------
-    figures : dict
-        What ``collect_figures`` returned.
-
-    Returns
-    -------
-    dict
-        File stem -> function that draws the plot in the style of the moment.
-    """
-    plots: dict[str, Callable[[], Figure]] = {}
-    training, results = figures["training"], figures["results"]
-    if figures["units"]:
-        plots["survival"] = lambda: plot_survival(figures["units"])
-    if training and training["logit_quantiles"]:
-        plots["logits"] = lambda: plot_logits(training)
-    if training and (training["logit_histogram"] or {}).get("counts"):
-        plots["histogram"] = lambda: plot_histogram(training)
-    if training:
-        plots["progress"] = lambda: plot_progress(training)
-    if results and results["splits"] and results["cost"]:
-        plots["tradeoff"] = lambda: plot_tradeoff(results)
-    return plots
-
-
-def to_png(figure: Figure, dots_per_inch: int = 144) -> bytes:
-    """Return a figure as the bytes of a PNG.
-
-    Arguments
-    ---------
-    figure : Figure
-        What one of the plot functions returned.
-    dots_per_inch : int
-        Resolution.
-
-    Returns
-    -------
-    bytes
-        The file's content.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dots_per_inch)
-    return buffer.getvalue()
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure outside pyplot, so that nobody has to close it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _panels(
-    names: list[str], share_y: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """Make one panel per name, two in a row."""
-    count = max(len(names), 1)
-    columns = min(count, 2)
-    rows = math.ceil(count / columns)
-    figure = _figure(7.0, 1.2 + 2.2 * rows)
-    grid = figure.subplots(
-        rows, columns, sharex=True, sharey=share_y, squeeze=False
-    )
-    panels = list(grid.flat)
-    for spare in panels[count:]:
-        spare.set_visible(False)
-    return figure, panels[: len(names)] or panels[:1]
 
 
 def _colour(name: str) -> str:
@@ -349,30 +228,8 @@ def _ratio(value: float | None, whole: float | None) -> float | None:
     return None if value is None or not whole else value / whole
 
 
-def _known(*columns: list) -> list[tuple]:
-    """Keep the rows in which no column is unknown."""
-    return [
-        row
-        for row in zip(*columns, strict=True)
-        if all(value is not None for value in row)
-    ]
-
-
-def _draw_curve(axes: Axes, xs: list, ys: list, **style: Any) -> None:
-    """Draw a curve through the known points, marked where they are few."""
-    points = _known(xs, ys)
-    marker = "o" if len(points) < 12 else None
-    axes.plot(
-        [x for x, _ in points],
-        [y for _, y in points],
-        marker=marker,
-        markersize=4,
-        **style,
-    )
-
-
 def _draw_bands(axes: Axes, steps: list, epochs: list, colour: str) -> None:
-    points = _known(steps, epochs)
+    points = known(steps, epochs)
     if not points:
         return
     xs = [step for step, _ in points]
@@ -399,27 +256,6 @@ def _neutral_legend(panels: list[Axes]) -> tuple[list, list]:
     in every colour."""
     entries = [axes.get_legend_handles_labels() for axes in panels]
     return next((entry for entry in entries if entry[0]), ([], []))
-
-
-def _legend_above(
-    figure: Figure, entries: tuple[list, list] | None = None
-) -> None:
-    handles, labels = entries or figure.axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside upper center",
-            ncols=min(len(labels), 6),
-            fontsize="small",
-        )
-
-
-def _thousands(value: float, position: int | None = None) -> str:
-    """Write 20000 as 20k, which leaves room between ticks."""
-    if abs(value) >= 10_000:
-        return f"{value / 1000:g}k"
-    return f"{value:g}"
 
 
 def _points(

@@ -1,4 +1,4 @@
-"""The tables and the sentences of the HTML report.
+"""The tables and the sentences about a training run.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -9,15 +9,22 @@ from html import escape
 from typing import Any
 
 from speechbrain_neuronprune.report import template
+from speechbrain_neuronprune.report.cells import (
+    MINUS,
+    compared_row,
+    quotient,
+    row_of,
+    table_of,
+    write_quantity,
+    write_rate,
+)
 
 VARIANTS = ("dense", "masked", "compact")
-UNKNOWN = "–"
-MINUS = "−"
 
 # Key of a cost row -> its label and how its value reads.
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "parameters": ("Parameters", lambda value: _quantity(value)),
-    "macs": ("Multiply-accumulates", lambda value: _quantity(value)),
+    "parameters": ("Parameters", write_quantity),
+    "macs": ("Multiply-accumulates", write_quantity),
     "latency_ms": ("Latency", lambda value: f"{value:.3g} ms"),
     "real_time_factor": ("Real-time factor", lambda value: f"{value:.3g}"),
     "peak_memory_mb": ("Peak memory", lambda value: f"{value:.3g} MB"),
@@ -39,15 +46,17 @@ def cost_table(results: dict[str, Any]) -> str:
     """
     cost = results["cost"]
     rows = [
-        _row(label, [(cost.get(v) or {}).get(key) for v in VARIANTS], write)
+        compared_row(
+            label, [(cost.get(v) or {}).get(key) for v in VARIANTS], write
+        )
         for key, (label, write) in COSTS.items()
     ]
     for split, rates in results["splits"].items():
         for name, kind in (("WER", rates), ("CER", rates.get("cer") or {})):
             values = [kind.get(variant) for variant in VARIANTS]
             if any(value is not None for value in values):
-                rows.append(_row(f"{name} {split}", values, _rate))
-    table = _table(["", *VARIANTS], rows)
+                rows.append(compared_row(f"{name} {split}", values, write_rate))
+    table = table_of(["", *VARIANTS], rows)
     counts = ", ".join(
         f"{split} {rates['utterances']:,}"
         for split, rates in results["splits"].items()
@@ -81,16 +90,16 @@ def facts(results: dict[str, Any]) -> str:
     dense, compact = cost.get("dense") or {}, cost.get("compact") or {}
     cards = []
     for key, label in (("parameters", "parameters"), ("macs", "operations")):
-        share = _quotient(compact.get(key), dense.get(key))
+        share = quotient(compact.get(key), dense.get(key))
         if share is not None:
             cards.append((f"{100 * share:.1f} %", f"of the dense {label}"))
-    faster = _quotient(dense.get("latency_ms"), compact.get("latency_ms"))
+    faster = quotient(dense.get("latency_ms"), compact.get("latency_ms"))
     if faster is not None:
         cards.append((f"{faster:.2f} ×", "as fast as dense"))
     for split, rates in results["splits"].items():
         if rates.get("compact") is not None:
-            label = f"WER {split}, dense {_rate(rates.get('dense'))}"
-            cards.append((_rate(rates["compact"]), label))
+            label = f"WER {split}, dense {write_rate(rates.get('dense'))}"
+            cards.append((write_rate(rates["compact"]), label))
     content = "".join(
         template.FACT.substitute(value=escape(value), label=escape(label))
         for value, label in cards
@@ -152,12 +161,12 @@ def units_table(units: list[dict[str, Any]], source: str) -> str:
         cells = blocks.setdefault(row["block"], {})
         cells[row["place"]] = f"{row['alive']:,} / {row['size']:,}"
     rows = [
-        _cells(f"block {block}", [cells.get(place, "") for place in places])
+        row_of(f"block {block}", [cells.get(place, "") for place in places])
         for block, cells in blocks.items()
     ]
     return template.DETAILS.substitute(
         title=f"Units alive, as numbers (from {escape(source)})",
-        content=_table(["", *places], rows),
+        content=table_of(["", *places], rows),
     )
 
 
@@ -179,54 +188,4 @@ def _identity(counts: dict[str, tuple[int, int]]) -> str:
     return (
         f"Masked and compact model differ on {total - alike:,} of {total:,} "
         f"utterances ({where})."
-    )
-
-
-def _row(label: str, values: list, write: Callable[[float], str]) -> str:
-    """One row: every value, and how much it differs from the first."""
-    base, *others = values
-    cells = [UNKNOWN if base is None else escape(write(base))]
-    for value in others:
-        text = UNKNOWN if value is None else escape(write(value))
-        cells.append(text + _change(value, base))
-    return _cells(label, cells)
-
-
-def _change(value: float | None, base: float | None) -> str:
-    """The relative change; less is better in every row of the table."""
-    quotient = _quotient(value, base)
-    if quotient is None:
-        return ""
-    percent = 100 * (quotient - 1)
-    if abs(percent) < 0.05:
-        return "<small>± 0 %</small>"
-    sign, state = ("+", "bad") if percent > 0 else (MINUS, "good")
-    return f'<small class="{state}">{sign}{abs(percent):.1f} %</small>'
-
-
-def _quotient(value: float | None, base: float | None) -> float | None:
-    return None if value is None or not base else value / base
-
-
-def _rate(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2f} %"
-
-
-def _quantity(value: float) -> str:
-    """Write a large number with three digits and a unit."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:g}"
-
-
-def _cells(label: str, cells: list[str]) -> str:
-    data = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(label)}</th>{data}</tr>'
-
-
-def _table(head: list[str], rows: list[str]) -> str:
-    return template.TABLE.substitute(
-        head="".join(f'<th scope="col">{escape(name)}</th>' for name in head),
-        body="\n".join(rows),
     )

@@ -134,6 +134,129 @@ def _results():
     }
 
 
+GROUPS = ("acoustic_model.fc.linear1", "acoustic_model.fc.linear2")
+UNITS = 50
+UNPRUNED = {"dev": 9.1, "reverb": 42.4}
+
+
+def _saliency(slope):
+    order = list(range(UNITS))
+    values = [math.exp(slope * n / UNITS) for n in order]
+    return {"order": order[::-1], "values": values, "hypo": 4, "hyper": 2}
+
+
+def _summary(dead):
+    return {
+        "frames": 900,
+        "mean": 0.4,
+        "magnitude": 0.4,
+        "silence": 0.31,
+        "dead": dead,
+        "dead_share": dead / UNITS,
+    }
+
+
+def _removal(split, part, share, layers, criterion, ablation="zero"):
+    harm = {"none": 0, "hypo": -5, "hyper": 400, "medium": 30}.get(part, 10)
+    errors = 10 * UNPRUNED[split] + harm * share * len(layers)
+    return {
+        "split": split,
+        "part": part,
+        "share": share,
+        "hypo": 0.08 if part == "both" else None,
+        "criterion": None if part in ("none", "random") else criterion,
+        "layers": list(layers),
+        "ablation": ablation,
+        "units": round(share * UNITS * len(layers)),
+        "word_errors": round(errors),
+        "words": 1000,
+        "wer": errors / 10,
+        "character_errors": round(errors),
+        "characters": 5000,
+        "cer": errors / 50,
+    }
+
+
+def _removals():
+    for split in UNPRUNED:
+        yield _removal(split, "none", 0.0, (), None)
+        for layers in (GROUPS[:1], GROUPS[1:], GROUPS):
+            for share in (0.04, 0.08, 0.12):
+                yield _removal(split, "random", share, layers, None)
+                for criterion in ("mi", "obs"):
+                    for part in ("hypo", "hyper", "medium"):
+                        case = (split, part, share, layers, criterion)
+                        yield _removal(*case)
+                        yield _removal(*case, "mean")
+            for criterion in ("mi", "obs"):
+                yield _removal(split, "both", 0.12, layers, criterion)
+
+
+def _analysis():
+    speech = {"utterances": 330, "words": 1000, "minutes": 12.5}
+    return {
+        "format": "speechbrain-neuronprune analysis",
+        "version": 1,
+        "settings": {"criteria": ["mi", "obs"], "hypo": 0.08, "hyper": 0.04},
+        "ranked_on": {"name": "train", **speech},
+        "splits": {
+            "dev": {"role": "home", **speech},
+            "reverb": {"role": "domain", **speech},
+        },
+        "groups": {
+            group: {
+                "kind": "fc",
+                "units": UNITS,
+                "saliency": {"mi": _saliency(9), "obs": _saliency(3)},
+                "agreement": {
+                    "criteria": ["mi", "obs"],
+                    "matrix": [[1.0, -0.42], [-0.42, None]],
+                },
+                "splits": {"dev": _summary(5), "reverb": _summary(10)},
+            }
+            for group in GROUPS
+        },
+        "measurements": list(_removals()),
+    }
+
+
+@pytest.fixture
+def analysis_folder(tmp_path):
+    """The folder of a finished analysis."""
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    (folder / "analysis.json").write_text(json.dumps(_analysis()))
+    return folder
+
+
+@pytest.fixture
+def adaptation_folder(tmp_path):
+    """The folder of a finished adaptation of two stages."""
+    folder = tmp_path / "adaptation"
+    folder.mkdir()
+    lines = [
+        {
+            "stage": stage,
+            "epoch": epoch,
+            "step": 40 * epoch,
+            "loss_train": 2 / epoch,
+            "loss_held_back": 2.5 / epoch,
+            "wer": {"dev": 9 + epoch / 4, "reverb": 40 - epoch},
+        }
+        for stage in ("neurons", "all")
+        for epoch in (1, 2, 3)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "adaptation.jsonl").write_text(text)
+    systems = {
+        "baseline": {"dev": 9.1, "reverb": 42.4},
+        "A": {"dev": 15.3, "reverb": 33.2},
+        "B": {"dev": 12.6, "reverb": 32.8},
+    }
+    (folder / "adaptation.json").write_text(json.dumps(systems))
+    return folder
+
+
 @pytest.fixture
 def run_folder(tmp_path):
     """A finished run's folder."""

@@ -202,3 +202,30 @@ def test_places():
 def test_blocks_are_numbered_in_forward_order():
     groups = ["b.3.query", "b.3.value", "b.7.value", "a.0.value", "head"]
     assert list(block_numbers(groups).values()) == [1, 1, 2, 3, 4]
+
+
+def test_an_analysis_alone(analysis_folder):
+    figures = collect_figures(analysis_folder)
+    assert figures["name"] == "analysis"
+    assert figures["training"] is figures["results"] is None
+    assert figures["analysis"]["criteria"] == ["mi", "obs"]
+    assert figures["adaptation"] == {"curves": None, "systems": None}
+    assert figures["notes"] == []
+    write_json(analysis_folder / "figures.json", figures)
+
+
+def test_an_adaptation_alone(adaptation_folder):
+    path = adaptation_folder / "adaptation.jsonl"
+    path.write_text(path.read_text() + '{"epo')
+    figures = collect_figures(adaptation_folder)
+    assert figures["analysis"] is None
+    assert list(figures["adaptation"]["curves"]) == ["neurons", "all"]
+    assert figures["notes"] == [
+        "The last line of adaptation.jsonl is unfinished: left out."
+    ]
+
+
+def test_a_training_run_has_neither(run_folder):
+    figures = collect_figures(run_folder)
+    assert figures["analysis"] is None
+    assert figures["adaptation"] == {"curves": None, "systems": None}

@@ -14,12 +14,12 @@ import pytest
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.figures import collect_figures
+from speechbrain_neuronprune.report.gallery import draw_all
 from speechbrain_neuronprune.report.page import (
     main,
     render_page,
     write_report,
 )
-from speechbrain_neuronprune.report.plots import draw_all
 
 VOID = {"meta", "link", "img", "source", "br"}
 PLOTS = ["histogram", "logits", "progress", "survival", "tradeoff"]
@@ -236,3 +236,42 @@ def test_command_line_without_a_folder():
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2
+
+
+# ------------------------------------------------- analyses and adaptations
+
+
+def test_the_report_of_an_analysis(analysis_folder):
+    page = write_report(analysis_folder)
+    names = {path.name for path in page.parent.iterdir()}
+    assert names == {
+        "figures.json",
+        "report.html",
+        "saliency.png",
+        "agreement.png",
+        "removal-mi.png",
+        "removal-obs.png",
+    }
+    figures = json.loads((page.parent / "figures.json").read_text())
+    assert figures == collect_figures(analysis_folder)
+    text = _Page(page.read_text(encoding="utf-8")).text
+    assert "100 neurons · ranked on 12.5 min of train" in text
+    assert "Without 8 % hypo and 4 % hyper neurons" in text
+    assert "Removing neurons, ranked by obs" in text
+    assert "There is no" not in text  # nothing was to be trained
+
+
+def test_the_report_of_an_adaptation(adaptation_folder):
+    page = _page(adaptation_folder)
+    assert page.tags.count("figure") == 1
+    assert "reverb 42.40 % 33.20 % −21.7 % 32.80 % −22.6 %" in page.text
+    assert "Adaptation, epoch by epoch" in page.text
+
+
+def test_an_analysis_of_a_finished_run(run_folder, analysis_folder):
+    content = (analysis_folder / "analysis.json").read_bytes()
+    (run_folder / "analysis.json").write_bytes(content)
+    page = _page(run_folder)
+    assert page.tags.count("figure") == 9
+    assert "1.03 M" in page.text
+    assert "Hypo and hyper neurons, as numbers" in page.text

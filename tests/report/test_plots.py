@@ -4,24 +4,20 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import io
 from itertools import pairwise
 
-import matplotlib
 import numpy
 import pytest
-from matplotlib.image import imread
 
+from speechbrain_neuronprune.report.canvas import to_png
 from speechbrain_neuronprune.report.figures import collect_figures
+from speechbrain_neuronprune.report.gallery import draw_all
 from speechbrain_neuronprune.report.plots import (
-    draw_all,
     plot_histogram,
     plot_logits,
     plot_progress,
-    plot_style,
     plot_survival,
     plot_tradeoff,
-    to_png,
 )
 
 
@@ -138,20 +134,6 @@ def test_tradeoff_without_a_dense_evaluation(figures):
     assert all(len(line.get_xdata()) == 0 for line in single)
 
 
-def test_all_plots_of_a_finished_run(figures):
-    plots = draw_all(figures)
-    assert list(plots) == [
-        "survival",
-        "logits",
-        "histogram",
-        "progress",
-        "tradeoff",
-    ]
-    for draw in plots.values():
-        image = imread(io.BytesIO(to_png(draw(), dots_per_inch=30)))
-        assert image.std() > 0.01
-
-
 def test_plots_of_a_run_in_its_first_epoch(figures):
     training = figures["training"]
     for key, value in list(training.items()):
@@ -165,17 +147,6 @@ def test_plots_of_a_run_in_its_first_epoch(figures):
     assert "tradeoff" not in plots
     for draw in plots.values():
         to_png(draw(), dots_per_inch=20)
-
-
-def test_dark_style_has_a_dark_ground_and_leaves_no_trace(figures):
-    before = dict(matplotlib.rcParams)
-    with plot_style(dark=True):
-        dark = to_png(plot_survival(figures["units"]), dots_per_inch=30)
-    with plot_style():
-        light = to_png(plot_survival(figures["units"]), dots_per_inch=30)
-    assert imread(io.BytesIO(dark))[0, 0, :3].max() < 0.2
-    assert imread(io.BytesIO(light))[0, 0, :3].min() > 0.9
-    assert dict(matplotlib.rcParams) == before
 
 
 def test_many_blocks_fit_into_a_page():

@@ -1,0 +1,17 @@
+"""Which neurons of a recogniser are hyper- and hypo-active, and what removing
+them does at home and in new domains (paper B, sec. 4 and 5).
+
+``run`` puts it together: ``speech`` reads splits, ``network`` cuts the
+recogniser where neurons begin, ``ranking`` ranks them, ``removals`` lists what
+is removed, ``scoring`` counts the errors and ``log`` keeps them; ``settings``
+says what is tried and ``description`` what a ranking looks like in JSON.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from speechbrain_neuronprune.analysis.run import analyse
+from speechbrain_neuronprune.analysis.settings import AnalysisSettings
+from speechbrain_neuronprune.analysis.speech import Speech, read_speech
+
+__all__ = ["AnalysisSettings", "Speech", "analyse", "read_speech"]

@@ -1,0 +1,316 @@
+"""Reading speech in LibriSpeech's layout, in padded batches.
+
+    DATA/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac (or .wav)
+    DATA/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.files import PathLike
+
+# Called with samples (time,) or (time, channels) and their rate; gives
+# (time,) at the model's rate. ``EncoderASR.audio_normalizer`` is one.
+Normalizer = Callable[[Tensor, int], Tensor]
+
+AUDIO = (".flac", ".wav")
+BATCH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording and what was said.
+
+    Arguments
+    ---------
+    name : str
+        The file's name without its suffix.
+    path : Path
+        The audio file.
+    words : tuple of str
+        The words spoken, in upper case.
+    samples : int
+        How many there are per channel, as the file's header says.
+    rate : int
+        Samples per second.
+    """
+
+    name: str
+    path: Path
+    words: tuple[str, ...]
+    samples: int
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.samples / self.rate
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances that are computed together.
+
+    Arguments
+    ---------
+    utterances : tuple of Utterance
+        In the order of the rows.
+    wavs : torch.Tensor
+        (utterances, samples), zero behind the end of each.
+    lengths : torch.Tensor
+        Relative lengths, (utterances,).
+    """
+
+    utterances: tuple[Utterance, ...]
+    wavs: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The utterances of one split, from the shortest to the longest.
+
+    Arguments
+    ---------
+    name : str
+        The split's name.
+    utterances : tuple of Utterance
+        At least one.
+    """
+
+    name: str
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long all of them are."""
+        return sum(one.seconds for one in self.utterances)
+
+    def digest(self) -> str:
+        """A checksum of the names, the words, and the sizes of the files."""
+        sha = hashlib.sha256()
+        for one in self.utterances:
+            size = one.path.stat().st_size
+            sha.update(f"{one.name} {size} {' '.join(one.words)}\n".encode())
+        return sha.hexdigest()
+
+    def sample(self, seconds: float, seed: int = 0) -> "Speech":
+        """Draw utterances at random until they last long enough.
+
+        Arguments
+        ---------
+        seconds : float
+            How much speech is enough; all of it if there is less.
+        seed : int
+            Which draw.
+
+        Returns
+        -------
+        Speech
+            At least one utterance.
+        """
+        drawn, total = set(), 0.0
+        order = list(range(len(self.utterances)))
+        for index in random.Random(seed).sample(order, len(order)):
+            if total >= seconds and drawn:
+                break
+            drawn.add(index)
+            total += self.utterances[index].seconds
+        chosen = (self.utterances[index] for index in sorted(drawn))
+        return Speech(self.name, tuple(chosen))
+
+    def batches(
+        self, normalize: Normalizer, seconds: float = BATCH_SECONDS
+    ) -> Iterator[Batch]:
+        """Read the speech, in batches of utterances of similar length.
+
+        Arguments
+        ---------
+        normalize : callable
+            Brings samples to the model's rate and to one channel.
+        seconds : float
+            Upper limit of the length of a batch, padding included; one
+            utterance may be longer.
+
+        Yields
+        ------
+        Batch
+            From the shortest utterances to the longest.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be decoded to its end.
+        """
+        for rows in self._rows(seconds):
+            wavs = [normalize(load_audio(one), one.rate) for one in rows]
+            longest = max(len(wav) for wav in wavs)
+            lengths = torch.tensor([len(wav) / longest for wav in wavs])
+            yield Batch(tuple(rows), pad_sequence(wavs, True), lengths)
+
+    def _rows(self, seconds: float) -> Iterator[list[Utterance]]:
+        rows: list[Utterance] = []
+        for one in self.utterances:
+            # The next one is the longest so far: all are padded to it.
+            if rows and (len(rows) + 1) * one.seconds > seconds:
+                yield rows
+                rows = []
+            rows.append(one)
+        if rows:
+            yield rows
+
+
+def read_speech(data_folder: PathLike, split: str) -> Speech:
+    """Find the utterances of a split, without decoding them.
+
+    Arguments
+    ---------
+    data_folder : path-like
+        The corpus folder.
+    split : str
+        Name of the split's folder in it; a path to any other folder in this
+        layout does as well.
+
+    Returns
+    -------
+    Speech
+        The split.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, holds no speech, or an utterance has no
+        transcript or no readable header.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from speechbrain_neuronprune.corpus.layout import write_chapter
+    >>> data = getfixture("tmp_path")
+    >>> noise = np.random.default_rng(0).integers(-99, 99, 8000, np.int16)
+    >>> write_chapter(data / "dev", 1, 1, [(noise, "go on"), (noise, "stop")])
+    >>> speech = read_speech(data, "dev")
+    >>> [one.words for one in speech.utterances], speech.seconds
+    ([('GO', 'ON'), ('STOP',)], 1.0)
+    """
+    folder = Path(data_folder, split)
+    if not folder.is_dir():
+        raise DataError(_missing(folder))
+    files = sorted(folder.glob("*/*/[!.]*"))
+    audio = [path for path in files if path.suffix in AUDIO]
+    if not audio:
+        raise DataError(
+            f"The split {folder} holds no .flac or .wav files; they belong in "
+            f"{folder.name}/SPEAKER/CHAPTER/."
+        )
+    texts = _read_transcripts(files)
+    utterances = [_utterance(path, texts) for path in audio]
+    utterances.sort(key=lambda one: (one.seconds, one.name))
+    return Speech(str(split), tuple(utterances))
+
+
+def load_audio(utterance: Utterance) -> Tensor:
+    """Decode an utterance to its end.
+
+    Arguments
+    ---------
+    utterance : Utterance
+        Which.
+
+    Returns
+    -------
+    torch.Tensor
+        (samples,), or (samples, channels) if there are several channels.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or ends too early.
+    """
+    path = utterance.path
+    try:
+        samples, _ = soundfile.read(path, dtype="float32")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise _unreadable(path, error) from error
+    if len(samples) < utterance.samples:
+        raise DataError(
+            f"The audio file {path} is truncated: it ends after {len(samples)} "
+            f"of {utterance.samples} samples; copy it again or remove the "
+            "utterance."
+        )
+    return torch.from_numpy(samples)
+
+
+def _utterance(path: Path, texts: dict[str, str]) -> Utterance:
+    words = texts.get(path.stem, "").split()
+    if not words:
+        chapter = path.parent
+        where = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
+        raise DataError(
+            f"The utterance {path} has no transcript; add a line to {where} or "
+            "remove the audio."
+        )
+    try:
+        header = soundfile.info(path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise _unreadable(path, error) from error
+    if header.frames == 0:
+        raise DataError(
+            f"The audio file {path} has no samples; copy it again or remove "
+            "the utterance."
+        )
+    return Utterance(
+        path.stem, path, tuple(words), header.frames, header.samplerate
+    )
+
+
+def _read_transcripts(files: list[Path]) -> dict[str, str]:
+    texts = {}
+    for path in files:
+        if path.name.endswith(".trans.txt"):
+            for line in _read_text(path).splitlines():
+                name, _, text = line.strip().partition(" ")
+                texts[name] = text.upper()
+    return texts
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The transcripts in {path} cannot be read ({error}); they must be "
+            "UTF-8 text."
+        ) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"The audio file {path} cannot be decoded ({error}); copy it again or "
+        "remove the utterance."
+    )
+
+
+def _missing(folder: Path) -> str:
+    if not folder.parent.is_dir():
+        return (
+            f"The data folder {folder.parent} does not exist; give a folder in "
+            "LibriSpeech's layout."
+        )
+    there = sorted(p.name for p in folder.parent.iterdir() if p.is_dir())
+    return (
+        f"The data folder {folder.parent} has no split {folder.name}; it has: "
+        f"{', '.join(there) or 'none'}."
+    )
