@@ -18,18 +18,24 @@ STAMP   := $(VENV)/.installed
 RECIPE  := recipes/LibriSpeech/ASR/CTC
 CORPUS  := $(RESULTS)/mini-corpus
 RUN     := $(RESULTS)/mini
+# The new domain of `make demo-adapt`: other voices, in rooms and with noise.
+VOICES  := $(RESULTS)/mini-voices
+DOMAIN  := $(RESULTS)/mini-domain
+START   := $(RESULTS)/mini-tfcnn
+ADAPTED := $(RESULTS)/mini-adapted
+CONDITION ?= room+noise:10
 
 # The model hub is never asked: whatever is missing must fail, not download.
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env lint test demo corpus report bench clean
+.PHONY: help env lint test demo demo-adapt corpus domain report bench clean
 
 help:  ## show this list
 	@echo "Targets (variables: PYTHON VENV RESULTS DEVICE WORKERS OVERRIDES):"
-	@sed -n 's/^\([a-z]*\):[^#]*## */\1:/p' $(MAKEFILE_LIST) \
-	    | awk -F: '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## */\1:/p' $(MAKEFILE_LIST) \
+	    | awk -F: '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 env: $(STAMP)  ## make .venv with the pinned versions
 
@@ -67,14 +73,34 @@ demo: corpus  ## train, prune, compact, report and transcribe (minutes)
 	    $$(find $(CORPUS)/test-clean -name '*.flac' | sort | head -n $(AUDIO))
 	@echo "The report is $(RUN)/report/report.html"
 
+domain: corpus  ## make the new domain (other voices in rooms, with noise)
+	$(BIN)/neuronprune-mini $(VOICES) --seed 1
+	$(BIN)/neuronprune-domain $(VOICES)/train-clean $(DOMAIN)/train \
+	    $(CONDITION)
+	$(BIN)/neuronprune-domain $(VOICES)/test-clean $(DOMAIN)/test $(CONDITION)
+
+demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
+	$(BIN)/python $(RECIPE)/train_adaptive_dropout.py \
+	    hparams/tfcnn_ctc_mini.yaml \
+	    --data_folder $(CORPUS) --output_folder $(START) \
+	    --device $(DEVICE) $(OVERRIDES)
+	$(BIN)/python $(RECIPE)/adapt_hyper_hypo.py \
+	    hparams/adapt_hyper_hypo.yaml --starting_model $(START)/model \
+	    --target_folder $(DOMAIN) --home_folder $(CORPUS) \
+	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
+	    --output_folder $(ADAPTED) --device $(DEVICE)
+	@echo "The patch is $(ADAPTED)/patch.safetensors"
+
 report: env  ## draw the report of the demo's run again
 	$(BIN)/neuronprune-report $(RUN)
 
 bench: env  ## run the speed benchmarks; each prints a table, writes JSON
-	@set -e; for name in train_step compact_speed paper_model; do \
+	@set -e; for name in train_step compact_speed paper_model \
+	    saliency_cost selective_step; do \
 	    echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## remove .venv, caches and what the demo made
-	rm -rf $(VENV) $(CORPUS) $(RUN) build dist *.egg-info
+	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED)
+	rm -rf build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,9 +10,10 @@ Authors
 """
 
 import copy
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.inference import EncoderASR
-from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
 from speechbrain_neuronprune.adaptation.early_stopping import (
@@ -44,11 +44,27 @@ from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
+from speechbrain_neuronprune.deploy.card import adapted_card
 from speechbrain_neuronprune.epoch_log import EpochLog
+from speechbrain_neuronprune.errors import SelectionError, TrainingError
 from speechbrain_neuronprune.files import atomic_path, write_json
 from speechbrain_neuronprune.saliency import rank_neurons
 
-logger = get_logger(__name__)
+# What the parts in an output folder depend on, besides models and speech
+REQUEST = (
+    "seed",
+    "layers",
+    "criterion",
+    "window",
+    "hypo",
+    "hyper",
+    "neurons",
+    "outgoing",
+    "fraction",
+    "held_back",
+    "rounds",
+    "patience",
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class DomainAdaptation:
             What is also written to ``adaptation.json``.
         """
         start = fingerprint(self.encoder)
+        self._check_replay()
+        self._check_request(start)
         neurons = self._kept("neurons.pt", self.neurons)
         before = self._kept("before.pt", self.measure)
         for number in range(1, self.hparams["rounds"] + 1):
@@ -126,7 +144,8 @@ class DomainAdaptation:
             "before": before,
             "after": self.measure(),
         }
-        self._write_model(start, neurons)
+        self._write_model(results)
+        self._write_patch(start, neurons)
         write_json(self.folder / "adaptation.json", results)
         return results
 
@@ -211,6 +230,11 @@ class DomainAdaptation:
         if not done.exists():
             brain = self._brain(update, stage, name)
             self._fit(brain, learn | self._replayed(stage, len(learn)), held)
+            if brain.hparams.stopping.best is None:
+                raise TrainingError(
+                    f"The held-back loss of {name} was never a number; lower "
+                    f"the learning rate from {stage.lr}."
+                )
             with atomic_path(done) as temporary:
                 torch.save(brain.hparams.stopping.best, temporary)
             self._log(name)
@@ -308,20 +332,61 @@ class DomainAdaptation:
         for line in EpochLog(self.folder / name / "epochs.jsonl").lines():
             whole.append({"stage": name, **line})
 
-    def _write_model(self, start: str, neurons: Mapping[str, Any]) -> None:
-        """The adapted model's directory, and what differs as a patch."""
+    def _write_model(self, results: Mapping[str, Any]) -> None:
+        """The adapted model's directory."""
         model = self.folder / "model"
         source = Path(self.hparams["starting_model"])
         shutil.copytree(source, model, dirs_exist_ok=True)
         with atomic_path(model / "model.ckpt") as temporary:
             torch.save(self.recogniser.hparams.model.state_dict(), temporary)
-        if all(stage.update == "neurons" for stage in self.stages):
-            adapted = copy.deepcopy(self.encoder)
-            update = selective_update(
-                adapted, neurons, self.hparams["outgoing"]
-            )
-            patch = DomainPatch(start, update.patch().entries)
-            patch.save(self.folder / "patch.safetensors")
+        name = self.hparams["experiment_name"]
+        card = adapted_card(name, source.resolve().parent.name, results)
+        (model / "README.md").write_text(card, encoding="utf-8")
+
+    def _write_patch(self, start: str, neurons: Mapping[str, Any]) -> None:
+        """What differs, if that is the chosen neurons alone."""
+        if any(stage.update != "neurons" for stage in self.stages):
+            return
+        adapted = copy.deepcopy(self.encoder)
+        update = selective_update(adapted, neurons, self.hparams["outgoing"])
+        patch = DomainPatch(start, update.patch().entries)
+        patch.save(self.folder / "patch.safetensors")
+
+    def _check_replay(self) -> None:
+        if self.speech.home or not any(s.replay for s in self.stages):
+            return
+        raise SelectionError(
+            f"Model {self.hparams['model']} replays home speech, of which "
+            "there is none; set home_folder and home_splits, or take a model "
+            "without replay."
+        )
+
+    def _check_request(self, start: str) -> None:
+        """Parts of another adaptation in the folder must not be used."""
+        request = {name: self.hparams[name] for name in REQUEST}
+        request = {
+            "start": start,
+            **{n: _plain(value) for n, value in request.items()},
+            "stages": [asdict(stage) for stage in self.stages],
+            "target": len(self.speech.target),
+            "home": len(self.speech.home),
+        }
+        path = self.folder / "request.json"
+        if not path.exists():
+            write_json(path, request)
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in request.items():
+            if found.get(name) != value:
+                raise SelectionError(
+                    f"The output folder {self.folder} holds an adaptation "
+                    f"with {name}={found.get(name)}, not {value}; choose "
+                    "another output_folder, or remove that one."
+                )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return list(value) if isinstance(value, (list, tuple)) else value
 
 
 def _encode(encoder: Any, wavs: Tensor, lengths: Tensor) -> Tensor:

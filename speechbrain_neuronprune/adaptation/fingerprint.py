@@ -5,9 +5,10 @@ Authors
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
+from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.adaptation.overlay import Overlay
@@ -35,7 +36,8 @@ def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over all that a model's state dict holds.
+    """SHA-256 over all that a model's state dict holds, and the statistics
+    of its features.
 
     The device makes no difference, nor do masks of a plan (which are no part
     of the state dict), nor an adaptation that is going on: the fingerprint is
@@ -66,6 +68,15 @@ def fingerprint(model: nn.Module) -> str:
     )
     return digest(
         (name, value)
-        for name, value in sorted(model.state_dict().items())
+        for name, value in sorted([*model.state_dict().items(), *_norms(model)])
         if torch.is_tensor(value) and not name.startswith(overlays)
     )
+
+
+def _norms(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The statistics of feature normalisations, which the host keeps out of
+    the state dict."""
+    for path, module in model.named_modules():
+        if isinstance(module, InputNormalization):
+            for name in ("glob_mean", "glob_std"):
+                yield f"{path}.{name}", torch.as_tensor(getattr(module, name))

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
@@ -15,6 +16,7 @@ from speechbrain_neuronprune.brains.recogniser import (
 
 __all__ = [
     "AcousticModelASR",
+    "AdaptationASR",
     "AdaptiveDropoutASR",
     "AdaptiveDropoutMixin",
     "CTCRecogniser",

@@ -10,10 +10,7 @@ from typing import Any
 CARD = """\
 # {name}
 
-A CTC speech recogniser (Conformer encoder, greedy search), pruned to
-**{share:.1%}** of its parameters by adaptive dropout while it was trained
-(Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning Conformers",
-arXiv 2412.04836). The removed units are gone, not masked.
+A CTC speech recogniser with greedy search.{pruning}
 
 ## Use
 
@@ -52,6 +49,53 @@ Splits {train_splits}; seed {seed}; {steps} optimizer steps. `plan.json` says
 which units of the dense network stayed.
 """
 
+PRUNING = """ It was pruned to
+**{share:.1%}** of its parameters by adaptive dropout while it was trained
+(Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning Conformers",
+arXiv 2412.04836). The removed units are gone, not masked."""
+
+ADAPTED = """\
+# {name}
+
+The recogniser "{start}", adapted to other speech without labels (model
+{model} of Mitra, Franco: "Investigation and Analysis of Hyper and Hypo neuron
+pruning", arXiv 2001.01755; neurons: {neurons} by {criterion}; seed {seed}).
+It is loaded like the one it was made from.
+
+## Word error rate, %
+
+| split | before | after |
+| --- | ---: | ---: |
+{splits}
+"""
+
+
+def adapted_card(name: str, start: str, results: Mapping[str, Any]) -> str:
+    """Write the card of an adapted model.
+
+    Arguments
+    ---------
+    name : str
+        Of the experiment.
+    start : str
+        The starting model's directory.
+    results : mapping
+        What ``adaptation.json`` holds.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    splits = "\n".join(
+        f"| {split} | {before['wer']:.2f} | "
+        f"{results['after'][split]['wer']:.2f} |"
+        for split, before in results["before"].items()
+    )
+    return ADAPTED.format(
+        name=name, start=start, **results | {"splits": splits}
+    )
+
 
 def model_card(results: Mapping[str, Any]) -> str:
     """Write the model card.
@@ -71,12 +115,17 @@ def model_card(results: Mapping[str, Any]) -> str:
         **{key: results[key] for key in ("name", "seed", "max_difference")},
         **results["training"],
         **results["example"],
-        share=cost["compact"]["parameters"] / cost["dense"]["parameters"],
+        pruning=_pruning(cost),
         costs="\n".join(_cost_row(name, row) for name, row in cost.items()),
         splits="\n".join(
             _split_row(name, row) for name, row in results["splits"].items()
         ),
     )
+
+
+def _pruning(cost: Mapping[str, Any]) -> str:
+    share = cost["compact"]["parameters"] / cost["dense"]["parameters"]
+    return PRUNING.format(share=share) if share < 1 else ""
 
 
 def _cost_row(name: str, cost: Mapping[str, Any]) -> str:

@@ -175,6 +175,11 @@ def test_stages_controls_and_rounds_run(model, corpus, tmp_path):
         ({"target_splits": "[test-clean]"}, "with and without its transcripts"),
         ({"target_splits": "[nowhere]"}, "has no split nowhere"),
         ({"starting_model": "nowhere"}, "is no model directory"),
+        ({"home_folder": "null"}, "but no home_folder that they could be in"),
+        (
+            {"model": "D", "home_folder": "null", "home_splits": "[]"},
+            "Model D replays home speech, of which there is none",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(model, corpus, tmp_path, changes, message):
@@ -186,6 +191,20 @@ def test_bad_input_is_one_sentence(model, corpus, tmp_path, changes, message):
     [line] = [line for line in messages.splitlines() if "error: " in line]
     assert message in line
     assert not (tmp_path / "run/model").exists()
+
+
+def test_an_output_folder_of_another_adaptation_is_refused(
+    model, corpus, adapted
+):
+    status, messages = adapt(model, corpus, adapted, neurons="random")
+    assert status == 1
+    assert "with neurons=hyper_hypo, not random; choose another" in messages
+
+
+def test_the_card_is_that_of_the_adapted_model(adapted):
+    card = (adapted / "model/README.md").read_text()
+    assert "adapted to other speech without labels (model\nB" in card
+    assert "| target/test-clean | " in card
 
 
 def test_a_model_that_hears_nothing_is_left_alone(model, corpus, tmp_path):

@@ -34,7 +34,7 @@ from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain_neuronprune.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.domain_adaptation import DomainAdaptation, Speech
-from speechbrain_neuronprune.errors import NeuronPruneError
+from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
 
 
@@ -61,7 +61,13 @@ def prepare(hparams):
         unlabelled_splits=hparams["target_splits"],
         skip_prep=hparams["skip_prep"],
     )
-    if hparams["home_folder"] is not None:
+    if hparams["home_folder"] is None:
+        if hparams["home_splits"] or hparams["home_tests"]:
+            raise DataError(
+                "There are home_splits or home_tests, but no home_folder that "
+                "they could be in; set home_folder, or leave them empty."
+            )
+    else:
         prepare_librispeech_layout(
             hparams["home_folder"],
             folder / "home",
