@@ -4,13 +4,22 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import configparser
 import re
+import shlex
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from speechbrain_neuronprune import adaptive_dropouts
+from speechbrain_neuronprune import adaptive_dropouts, selective_update
+from speechbrain_neuronprune.cli import main
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from tests.tiny_recogniser import write_corpus, write_recogniser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,15 +51,48 @@ def code_blocks(document: Path, language: str) -> list[str]:
     ]
 
 
+def commands(document: Path) -> list[list[str]]:
+    """The command lines of a document's bash blocks, each as its words."""
+    blocks = "".join(code_blocks(document, "bash")).replace("\\\n", " ")
+    lines = (shlex.split(one, comments=True) for one in blocks.splitlines())
+    return [words for words in lines if words]
+
+
+COMMANDS = [words for document in DOCUMENTS for words in commands(document)]
+RECIPES = [words for words in COMMANDS if words[0] == "python"]
+TOOLS = [words for words in COMMANDS if words[0].startswith("neuronprune")]
+
+
 def linked_files(document: Path) -> list[str]:
-    """The relative targets of a document's links."""
+    """The relative targets of a document's links; code has none."""
     text = document.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     return [target for target in targets if "://" not in target]
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A folder with what the documents' commands leave behind, but tiny: a
+    corpus, a trained model, an adaptation, and a file to transcribe."""
+    folder = tmp_path_factory.mktemp("results")
+    runs = folder / "results"
+    runs.mkdir()
+    encoder = load_model(
+        str(write_recogniser(runs / "mini-tfcnn"))
+    ).mods.encoder
+    neurons = {"acoustic_model.fc.linear1": torch.arange(25) < 3}
+    patch = selective_update(encoder, neurons).patch()
+    patch.save(runs / "mini-adapted/patch.safetensors")
+    write_corpus(runs / "mini-corpus", ("train-clean",))
+    noise = np.random.default_rng(0).standard_normal(16000)
+    soundfile.write(folder / "speech.flac", 0.1 * noise, 16000)
+    return folder
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_python_blocks_run(document, tmp_path, monkeypatch):
+def test_python_blocks_run(document, results, tmp_path, monkeypatch):
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": document.stem}
     for block in code_blocks(document, "python"):
@@ -78,3 +120,25 @@ def test_links_lead_to_files(document):
         if not (document.parent / target).exists()
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("words", RECIPES, ids=lambda words: words[1])
+def test_recipes_have_the_options_that_commands_give(words):
+    python, script, recipe, *options = words
+    text = (ROOT / recipe).read_text(encoding="utf-8")
+    known = re.findall(r"^(\w+):", text, re.MULTILINE)
+    given = [re.fullmatch(r"--(\w+)=.*", option)[1] for option in options]
+    assert (ROOT / script).is_file()
+    assert not set(given) - set(known)
+
+
+@pytest.mark.parametrize("words", TOOLS, ids=lambda words: words[0])
+def test_commands_are_installed(words):
+    command, *arguments = words
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    scripts = setup["options.entry_points"]["console_scripts"]
+    assert f"{command} = " in scripts
+    if command == "neuronprune":
+        _, subcommand, arguments = main.resolve_command(None, arguments)
+        subcommand.make_context(None, arguments)  # fails if there is no option
