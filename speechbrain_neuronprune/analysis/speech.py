@@ -172,7 +172,9 @@ class Speech:
             yield rows
 
 
-def read_speech(data_folder: PathLike, split: str) -> Speech:
+def read_speech(
+    data_folder: PathLike, split: str, labelled: bool = True
+) -> Speech:
     """Find the utterances of a split, without decoding them.
 
     Arguments
@@ -182,6 +184,8 @@ def read_speech(data_folder: PathLike, split: str) -> Speech:
     split : str
         Name of the split's folder in it; a path to any other folder in this
         layout does as well.
+    labelled : bool
+        Whether to read the transcripts; otherwise no utterance has words.
 
     Returns
     -------
@@ -215,7 +219,7 @@ def read_speech(data_folder: PathLike, split: str) -> Speech:
             f"The split {folder} holds no .flac or .wav files; they belong in "
             f"{folder.name}/SPEAKER/CHAPTER/."
         )
-    texts = _read_transcripts(files)
+    texts = _read_transcripts(files) if labelled else None
     utterances = [_utterance(path, texts) for path in audio]
     utterances.sort(key=lambda one: (one.seconds, one.name))
     return Speech(str(split), tuple(utterances))
@@ -253,9 +257,9 @@ def load_audio(utterance: Utterance) -> Tensor:
     return torch.from_numpy(samples)
 
 
-def _utterance(path: Path, texts: dict[str, str]) -> Utterance:
-    words = texts.get(path.stem, "").split()
-    if not words:
+def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
+    words = [] if texts is None else texts.get(path.stem, "").split()
+    if texts is not None and not words:
         chapter = path.parent
         where = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
         raise DataError(
