@@ -22,6 +22,7 @@ RUN     := $(RESULTS)/mini
 VOICES  := $(RESULTS)/mini-voices
 DOMAIN  := $(RESULTS)/mini-domain
 START   := $(RESULTS)/mini-tfcnn
+ANALYSIS := $(RESULTS)/mini-analysis
 ADAPTED := $(RESULTS)/mini-adapted
 CONDITION ?= room+noise:10
 
@@ -84,11 +85,16 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	    hparams/tfcnn_ctc_mini.yaml \
 	    --data_folder $(CORPUS) --output_folder $(START) \
 	    --device $(DEVICE) $(OVERRIDES)
+	$(BIN)/neuronprune analyze $(START)/model --data $(RESULTS) \
+	    --rank mini-corpus/train-clean --home mini-corpus/test-clean \
+	    --domain mini-domain/test --criteria mi,mbp --shares 4,8,12 \
+	    --layers '*linear1' --layers '*linear2' --output $(ANALYSIS)
 	$(BIN)/python $(RECIPE)/adapt_hyper_hypo.py \
 	    hparams/adapt_hyper_hypo.yaml --starting_model $(START)/model \
 	    --target_folder $(DOMAIN) --home_folder $(CORPUS) \
 	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
 	    --output_folder $(ADAPTED) --device $(DEVICE)
+	@echo "The analysis is $(ANALYSIS)/report/report.html"
 	@echo "The patch is $(ADAPTED)/patch.safetensors"
 
 report: env  ## draw the report of the demo's run again
@@ -100,7 +106,8 @@ bench: env  ## run the speed benchmarks; each prints a table, writes JSON
 	    echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## remove .venv, caches and what the demo made
-	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED)
+	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED) \
+	    $(ANALYSIS)
 	rm -rf build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
