@@ -57,7 +57,7 @@ GATES = {
     "settle_step": 1050,
 }
 # Width and feed-forward width of the dense models of those sizes
-NARROW = {0.45: (64, 248), 0.3: (52, 200), 0.2: (40, 168), 0.12: (32, 116)}
+NARROW = {0.45: (64, 248), 0.3: (52, 200), 0.2: (40, 168)}
 
 
 def pruned_arm(size: float) -> tuple[str, dict[str, Any]]:
