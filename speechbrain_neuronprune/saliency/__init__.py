@@ -12,10 +12,11 @@ has a file with its formula:
 - ``chance`` (``random``): the control
 
 All of them share one pass over the speech: ``batches`` reads it, ``taps``
-listens at the layers, ``frames`` holds what passed in a batch, ``measure``
-adds it up, ``streaming`` runs the model, ``ranking`` has the public functions.
-Beside the criteria, ``activations`` describes what units do on speech,
-``agreement`` compares criteria, and ``rounding`` keeps cancelled sums at zero.
+listens at the layers, ``passage`` holds what passed in a batch and ``frames``
+the speech of it, ``windows`` adds up over time, ``measure`` over batches,
+``streaming`` runs the model, ``ranking`` has the public functions. Beside the
+criteria, ``activations`` describes what units do on speech, ``agreement``
+compares criteria, and ``rounding`` is about sums that cancel.
 
 Authors
  * The speechbrain-neuronprune authors 2026

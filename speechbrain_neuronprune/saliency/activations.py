@@ -59,13 +59,14 @@ class _Activations(Measure):
         super().__init__(tap, settings, **dict.fromkeys(names, (tap.units,)))
 
     def update(self, frames: Frames) -> None:
-        silent = (frames.units == 0) & frames.valid.unsqueeze(-1)
+        # The variance will be a difference, of which little may be left.
+        units = frames.units.double()
         self.add(
             frames,
-            total=frames.units.sum((0, 1)),
-            square=frames.units.square().sum((0, 1)),
-            magnitude=frames.magnitudes.sum((0, 1)),
-            silence=silent.sum((0, 1)),
+            total=units.sum(0),
+            square=units.square().sum(0),
+            magnitude=units.abs().sum(0),
+            silence=(units == 0).sum(0),
         )
 
     def result(self) -> ActivationStatistics:

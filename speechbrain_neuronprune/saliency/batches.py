@@ -4,8 +4,9 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from speechbrain.dataio.dataio import length_to_mask
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
+
+FRAMES_AT_ONCE = 1024  # on a CPU, see find_speech
 
 Batches = Iterable[Tensor | tuple[Tensor, Tensor]]
 
@@ -35,6 +38,16 @@ class Batch:
     index: int
     x: Tensor
     lengths: Tensor | None
+    _speech: dict[tuple, list["Positions"]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def speech(self, *layer: Any) -> list["Positions"]:
+        """What ``find_speech`` says about a layer, of all but the lengths.
+        Layers of the same shape share the answer."""
+        if layer not in self._speech:
+            self._speech[layer] = find_speech(self.lengths, *layer)
+        return self._speech[layer]
 
 
 def read_batches(
@@ -133,3 +146,103 @@ def valid_frames(
     if lengths is None:
         return torch.ones(rows, frames, dtype=torch.bool, device=device)
     return length_to_mask((lengths * frames).round(), frames).bool().to(device)
+
+
+class Positions:
+    """Where the speech of some utterances is in a layer's tensors.
+
+    Frames of one utterance stand after those of another, without padding.
+
+    Arguments
+    ---------
+    rows : torch.Tensor
+        The row of every frame in such a tensor, whose axes but the features
+        are flattened, (utterances, time).
+    valid : torch.Tensor
+        Which of them are speech, (utterances, time), bool.
+
+    Attributes
+    ----------
+    rows : torch.Tensor
+        The rows of speech, (frames,).
+    utterances : torch.Tensor
+        Which utterance each of these frames belongs to, (frames,).
+    times : torch.Tensor
+        Its place t there, (frames,).
+    shape : tuple of int
+        Number of utterances, and how many frames they can have.
+
+    Example
+    -------
+    >>> rows = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    >>> positions = Positions(rows, rows != 2)
+    >>> positions.rows, positions.times
+    (tensor([0, 1, 3, 4, 5]), tensor([0, 1, 0, 1, 2]))
+    """
+
+    def __init__(self, rows: Tensor, valid: Tensor) -> None:
+        self.rows = rows[valid]
+        self.utterances, self.times = valid.nonzero(as_tuple=True)
+        self.shape = tuple(valid.shape)
+
+    def __len__(self) -> int:
+        """How many frames are speech."""
+        return len(self.rows)
+
+    def every(self, stride: int) -> Tensor:
+        """Which of the frames are the middle ones of every ``stride`` frames
+        of their utterance; one of an utterance that is shorter.
+
+        The first ones would not do: an utterance's first frame is like no
+        other, and would count for all frames around it.
+        """
+        lengths = self.utterances.bincount()[self.utterances]
+        middle = (lengths.clamp(max=stride) - 1) // 2
+        return (self.times % stride == middle).nonzero().squeeze(1)
+
+
+def find_speech(
+    lengths: Tensor | None,
+    shape: tuple[int, ...],
+    time_first: bool = False,
+    device: torch.device | str = "cpu",
+) -> list[Positions]:
+    """Find the speech in a layer's tensors.
+
+    Arguments
+    ---------
+    lengths : torch.Tensor or None
+        Relative lengths, (batch,); None if nothing is padded.
+    shape : tuple of int
+        Of the tensors but for the features: (batch, time), or (batch,),
+        where every row is an utterance of one frame.
+    time_first : bool
+        The shape is (time, batch).
+    device : torch.device or str
+        Where the tensors are.
+
+    Returns
+    -------
+    list of Positions
+        For a few utterances at a time: on a CPU what is made of their frames
+        shall stay in the cache, and in memory that is used again and again.
+        All at once on other devices. Without those that have no speech.
+
+    Example
+    -------
+    >>> [positions] = find_speech(torch.tensor([0.5, 1.0]), (2, 4))
+    >>> positions.rows
+    tensor([0, 1, 4, 5, 6, 7])
+    """
+    rows = torch.arange(math.prod(shape), device=device).view(shape)
+    if len(shape) == 1:
+        rows, lengths = rows.unsqueeze(1), None
+    elif time_first:
+        rows = rows.T
+    utterances, frames = rows.shape
+    valid = valid_frames(lengths, utterances, frames, device)
+    few = utterances
+    if rows.device.type == "cpu":
+        few = max(FRAMES_AT_ONCE // max(frames, 1), 1)
+    parts = map(Positions, rows.split(few), valid.split(few))
+    return [part for part in parts if len(part)]

@@ -32,9 +32,8 @@ class CrossCorrelation(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add r_n[t] over the frames."""
-        weight = frames.window_sums.abs().mean(-1, keepdim=True)
-        correlation = (frames.magnitudes * weight).sum((0, 1))
-        self.add(frames, correlation=correlation)
+        weight = frames.window_sums.abs().mean(1)
+        self.add(frames, correlation=weight @ frames.magnitudes)
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""

@@ -23,7 +23,7 @@ class MeanActivation(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add the magnitudes of the frames."""
-        self.add(frames, magnitude=frames.magnitudes.sum((0, 1)))
+        self.add(frames, magnitude=frames.magnitudes.sum(0))
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""

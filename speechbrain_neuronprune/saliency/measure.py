@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ class Settings:
     window : int
         Frames in the time window of ``mi`` and ``mi_lagged``. Paper B does
         not give its value; 16 frames of 10 ms is inferred.
+    lag_stride : int
+        ``mi_lagged``: of so many frames of an utterance one is looked at.
     damping : float
         ``obs``: what is added to the diagonal of the Hessian, as a share of
         the diagonal's mean.
@@ -38,6 +41,7 @@ class Settings:
     """
 
     window: int = WINDOW
+    lag_stride: int = 1
     damping: float = 0.01
     outgoing: bool = False
     seed: int = 0
@@ -47,6 +51,11 @@ class Settings:
             raise SaliencyError(
                 f"A time window of {self.window} frames is empty; give "
                 "window=1 or more."
+            )
+        if self.lag_stride < 1:
+            raise SaliencyError(
+                f"Every {self.lag_stride}-th frame is none; give lag_stride=1 "
+                "or more."
             )
         if not self.damping > 0:
             raise SaliencyError(
@@ -59,7 +68,8 @@ class Measure:
     """Something that is measured on the units of one tap.
 
     Subclasses say which sums they need and what to make of them; so the
-    memory does not grow with the amount of speech.
+    memory does not grow with the amount of speech. Within a batch they add up
+    in the precision of the frames; over batches it is done in float64.
 
     Arguments
     ---------
@@ -93,11 +103,23 @@ class Measure:
         """What the sums say; a tensor (units,) where it is a criterion."""
         raise NotImplementedError
 
-    def add(self, frames: Frames, **terms: Tensor) -> None:
-        """Add to the sums by name, and count the frames."""
-        self.sums["frames"] += frames.count
+    def add(
+        self, frames: Frames, count: int | None = None, **terms: Tensor
+    ) -> None:
+        """Add to the sums by name, and count the frames: all of them, if no
+        other number is given.
+
+        Raises
+        ------
+        SaliencyError
+            If a term is not finite. Asking only then which frames are to
+            blame saves a look at each of them.
+        """
+        self.sums["frames"] += len(frames) if count is None else count
         for name, term in terms.items():
             self.sums[name] += term
+        if not math.isfinite(sum(term.sum() for term in terms.values())):
+            frames.refuse()
 
     def mean(self, name: str) -> Tensor:
         """A sum divided by the number of frames."""

@@ -115,6 +115,7 @@ def measure_saliency(
     *,
     forward: Forward | None = None,
     loss: Loss | None = None,
+    lag_stride: int = Settings.lag_stride,
     damping: float = Settings.damping,
     outgoing: bool = Settings.outgoing,
     seed: int = Settings.seed,
@@ -146,6 +147,10 @@ def measure_saliency(
     loss : callable, optional
         ``taylor``: ``loss(output, x, lengths)``, a scalar summed over frames;
         by default the cross-entropy of the output with its own decisions.
+    lag_stride : int
+        ``mi_lagged``: look at every ``lag_stride``-th frame of an utterance
+        only, which estimates it at that share of its cost; 1 is exact. The
+        exact one costs as much as the layer itself.
     damping : float
         ``obs``: added to the Hessian's diagonal, as a share of its mean.
     outgoing : bool
@@ -177,7 +182,7 @@ def measure_saliency(
     >>> {name: list(scores) for name, scores in measured.items()}
     {'mi': ['0'], 'obs': ['0'], 'random': ['0']}
     """
-    settings = Settings(window, damping, outgoing, seed)
+    settings = Settings(window, lag_stride, damping, outgoing, seed)
     kinds = _find_criteria(criteria)
     taps = find_taps(model, targets)
     measures = {

@@ -1,4 +1,4 @@
-"""Differences of sums, without what rounding leaves of them.
+"""Differences of sums, and how to keep rounding out of them.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -36,3 +36,30 @@ def above_rounding(*terms: Tensor) -> Tensor:
     total = sum(terms)
     size = sum(term.abs() for term in terms)
     return torch.where(total.abs() > FLOOR * size, total, 0.0)
+
+
+def near_mean(x: Tensor) -> Tensor:
+    """A value near the mean of every column; of a constant one its value.
+
+    Less this, sums of products are hardly larger than the covariances that
+    are to be found in them, and a constant gives zeros.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        (rows, columns), at least one row.
+
+    Returns
+    -------
+    torch.Tensor
+        (columns,), as exact as the mean in ``x``'s own precision can be.
+
+    Example
+    -------
+    >>> x = torch.tensor([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])
+    >>> near_mean(x)
+    tensor([0.1000, 2.0000])
+    >>> x[:, 0] - near_mean(x)[0]
+    tensor([0., 0., 0.])
+    """
+    return x[0] + (x - x[0]).mean(0)

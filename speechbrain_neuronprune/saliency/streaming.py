@@ -22,6 +22,7 @@ from speechbrain_neuronprune.saliency.batches import (
 )
 from speechbrain_neuronprune.saliency.frames import Frames
 from speechbrain_neuronprune.saliency.measure import WINDOW, Measure
+from speechbrain_neuronprune.saliency.passage import Passage
 from speechbrain_neuronprune.saliency.taps import Tap, tapped
 from speechbrain_neuronprune.saliency.taylor import (
     decision_loss,
@@ -137,25 +138,29 @@ class StreamingPass:
     def _see(self, batch: Batch) -> None:
         """Measures see a layer at once, unless they need the gradient, for
         which the model has to finish first."""
-        kept: list[Frames] = []
+        kept: list[Passage] = []
 
         def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
-            frames = Frames(tap, batch, inputs, units, self.window)
+            passage = Passage(tap, batch, inputs, units)
             if self.needs_gradient:
-                kept.append(frames)
+                kept.append(passage)
             else:
-                self._update(frames)
+                self._update(passage)
 
         with tapped(self.measures, receive, self.needs_gradient):
             output = self.forward(self.model, batch.x, batch.lengths)
         if self.needs_gradient:
             differentiate(self.loss(output, batch.x, batch.lengths), kept)
-        for frames in kept:
-            self._update(frames)
+        for passage in kept:
+            self._update(passage)
 
-    def _update(self, frames: Frames) -> None:
-        for measure in self.measures[frames.tap]:
-            measure.update(frames)
+    def _update(self, passage: Passage) -> None:
+        # The model may run in half precision, but sums shall not.
+        with torch.autocast(passage.units.device.type, enabled=False):
+            for positions in passage.speech():
+                frames = Frames(passage, positions, self.window)
+                for measure in self.measures[passage.tap]:
+                    measure.update(frames)
 
     def _all(self) -> Iterator[Measure]:
         for measures in self.measures.values():

@@ -14,6 +14,7 @@ from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency.batches import valid_frames
 from speechbrain_neuronprune.saliency.frames import Frames
 from speechbrain_neuronprune.saliency.measure import Measure, Settings
+from speechbrain_neuronprune.saliency.passage import Passage
 from speechbrain_neuronprune.saliency.taps import Tap
 
 
@@ -32,7 +33,7 @@ class Taylor(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add the changes of the loss over the frames."""
-        change = (frames.units * frames.gradient).abs().sum((0, 1))
+        change = (frames.units * frames.gradient).abs().sum(0)
         self.add(frames, change=change)
 
     def result(self) -> Tensor:
@@ -79,7 +80,7 @@ def decision_loss(output: Any, x: Tensor, lengths: Tensor | None) -> Tensor:
     return F.cross_entropy(scores, scores.argmax(-1), reduction="sum")
 
 
-def differentiate(loss: Any, seen: list[Frames]) -> None:
+def differentiate(loss: Any, seen: list[Passage]) -> None:
     """Find the gradient of a loss at every tap that was passed.
 
     Only activations are differentiated by: no parameter gets a gradient.
@@ -88,8 +89,8 @@ def differentiate(loss: Any, seen: list[Frames]) -> None:
     ---------
     loss : torch.Tensor
         A scalar.
-    seen : list of Frames
-        What passed; each gets its ``raw_gradient``.
+    seen : list of Passage
+        What passed; each gets its ``gradient``.
 
     Raises
     ------
@@ -108,10 +109,10 @@ def differentiate(loss: Any, seen: list[Frames]) -> None:
             "detach them nor switch gradients off."
         )
     gradients = torch.autograd.grad(
-        loss, [frames.raw_units for frames in seen], allow_unused=True
+        loss, [passage.units for passage in seen], allow_unused=True
     )
-    for frames, gradient in zip(seen, gradients, strict=True):
-        frames.raw_gradient = gradient
+    for passage, gradient in zip(seen, gradients, strict=True):
+        passage.gradient = gradient
 
 
 def _describe(loss: Any) -> str:

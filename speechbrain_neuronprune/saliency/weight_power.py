@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.saliency.measure import Measure
@@ -22,8 +23,12 @@ class WeightPower(Measure):
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""
-        power = self.tap.producer.weight.detach().double().square().sum(1)
+        entering, leaving = self.tap.producer.weight, self.tap.consumer.weight
+        power = _power(entering, dim=1)
         if self.settings.outgoing:
-            leaving = self.tap.consumer.weight.detach().double()
-            power = power + leaving.square().sum(0)
+            power = power + _power(leaving, dim=0)
         return power
+
+
+def _power(weight: Tensor, dim: int) -> Tensor:
+    return weight.detach().square().sum(dim, dtype=torch.float64)

@@ -47,6 +47,17 @@ def test_dead_and_constant_units():
     assert 0.3 < statistics.silence[0] < 0.7
 
 
+def test_little_deviation_far_from_zero_is_seen_in_float32():
+    stack = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        stack[0].weight.copy_(torch.eye(4, 3))
+        stack[0].bias.fill_(1000.0)
+    x = torch.randn(2, 500, 3)
+    deviation = measure_activations(stack, [x])["0"].deviation[:3]
+    wanted = x.flatten(0, 1).std(0, correction=0)
+    assert deviation.tolist() == pytest.approx(wanted.tolist(), rel=1e-3)
+
+
 def test_the_mean_is_what_zeroing_takes_away(make_stack, draw_speech):
     """Folding it into the next bias keeps the mean output."""
     stack = make_stack(5, 7, 4)

@@ -5,6 +5,7 @@ Authors
 """
 
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -12,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency import batches
 from speechbrain_neuronprune.saliency.batches import (
+    Batch,
+    find_speech,
     read_batches,
     valid_frames,
 )
@@ -97,3 +101,59 @@ def test_halves_round_as_speechbrain_rounds_them():
 def test_without_lengths_every_frame_is_valid():
     assert valid_frames(None, 2, 3).all()
     assert valid_frames(None, 2, 3).shape == (2, 3)
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    stride=st.integers(1, 40),
+    at_once=st.integers(1, 200),
+    time_first=st.booleans(),
+)
+def test_speech_is_found_one_utterance_after_another(
+    counts, stride, at_once, time_first
+):
+    longest = max(counts)
+    frames = [(u, t) for u, n in enumerate(counts) for t in range(n)]
+    grid = torch.arange(len(counts) * longest).view(len(counts), longest)
+    lengths = torch.tensor([count / longest for count in counts])
+    layer = grid.T if time_first else grid
+    with mock.patch.object(batches, "FRAMES_AT_ONCE", at_once):
+        parts = find_speech(lengths, tuple(layer.shape), time_first)
+    picked, taken, utterances = [], [], 0
+    for part in parts:
+        rows = layer.flatten()[part.rows].tolist()
+        places = (part.utterances + utterances).tolist()
+        found = list(zip(places, part.times.tolist(), strict=True))
+        assert rows == [grid[place].item() for place in found]
+        assert len(part) == len(found)
+        assert part.shape[0] == 1 or part.shape[0] * longest <= at_once
+        picked += found
+        taken += [found[place] for place in part.every(stride).tolist()]
+        utterances += part.shape[0]
+    assert picked == frames
+    firsts = [(min(count, stride) - 1) // 2 for count in counts]
+    assert taken == [
+        (u, t)
+        for u, (first, count) in enumerate(zip(firsts, counts, strict=True))
+        for t in range(first, count, stride)
+    ]
+
+
+def test_where_no_speech_is_there_is_none():
+    lengths = torch.tensor([0.1, 0.1])
+    assert find_speech(lengths, (2, 3)) == []
+    assert find_speech(None, (2, 0)) == []
+    assert find_speech(None, (0, 3)) == []
+
+
+def test_layers_of_one_shape_share_the_answer():
+    batch = Batch(0, torch.zeros(2, 7, 3), torch.tensor([1.0, 0.5]))
+    [shared] = batch.speech((2, 7))
+    assert batch.speech((2, 7))[0] is shared
+    assert len(shared) == 7 + 4
+    # Half of seven frames and of three, rounded to even.
+    [coarse] = batch.speech((2, 3))
+    assert len(coarse) == 3 + 2
+    [turned] = batch.speech((7, 2), True)
+    assert turned is not shared
+    assert turned.times.tolist() == shared.times.tolist()

@@ -63,6 +63,17 @@ def test_obs_equals_a_loop(
     assert got == pytest.approx(wanted, rel=1e-6)
 
 
+def test_inputs_that_are_much_alike_are_told_apart_in_float32():
+    """Their products differ by less than float32 could tell."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    speech = [10.0 + 0.01 * torch.randn(2, 300, 6)]
+    single = rank_neurons(model, speech, "obs", damping=1e-9)["0"]
+    speech = [x.double() for x in speech]
+    double = rank_neurons(model.double(), speech, "obs", damping=1e-9)["0"]
+    assert single.tolist() == pytest.approx(double.tolist(), rel=1e-4)
+
+
 def test_an_input_that_is_always_zero_costs_nothing(make_stack):
     stack = make_stack(3, 4, 2)
     scores = rank_neurons(stack, [torch.zeros(1, 5, 3).double()], "obs")["0"]

@@ -1,18 +1,26 @@
-"""Sums over several processes are those of one.
+"""Sums over many batches and several processes are exact and finite.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
+
 import pytest
 import torch
 from torch import multiprocessing, nn
 
+from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency import (
     CRITERIA,
     measure_activations,
     measure_saliency,
 )
+from speechbrain_neuronprune.saliency.batches import Batch
+from speechbrain_neuronprune.saliency.frames import Frames
+from speechbrain_neuronprune.saliency.measure import Measure, Settings
+from speechbrain_neuronprune.saliency.passage import Passage
+from speechbrain_neuronprune.saliency.taps import Tap
 
 RANKS = 2
 
@@ -67,3 +75,60 @@ def test_every_process_gets_the_result_of_all(tmp_path):
                     got = together[name][group].tolist()
                     wanted = pytest.approx(scores.tolist(), rel=1e-6)
                     assert got == wanted, f"{name} of {group}, rank {rank}"
+
+
+@pytest.fixture
+def seen():
+    """Frames of one batch, of which two are speech."""
+    tap = Tap("fc", nn.Linear(3, 2), nn.Linear(2, 3))
+    batch = Batch(6, torch.zeros(1, 4, 3), torch.tensor([0.5]))
+    units = torch.full((1, 4, 2), math.nan)
+    units[:, :2] = 1.0
+    passage = Passage(tap, batch, torch.zeros(1, 4, 3), units)
+    [positions] = passage.speech()
+    return Frames(passage, positions, window=4)
+
+
+def test_quiet_batches_count_behind_a_loud_one(seen):
+    """In float32 they would be rounded away."""
+    measure = Measure(seen.passage.tap, Settings(), total=(2,))
+    measure.add(seen, total=torch.tensor([1e9, 1.0]))
+    for _ in range(200):
+        measure.add(seen, total=torch.tensor([1.0, 1.0]))
+    assert measure.sums["total"].tolist() == [1e9 + 200, 201]
+
+
+def test_frames_are_counted_unless_others_are_meant(seen):
+    measure = Measure(seen.passage.tap, Settings(), total=(2,))
+    measure.add(seen, total=torch.ones(2))
+    assert measure.mean("total").tolist() == [0.5, 0.5]
+    measure.add(seen, count=1, total=torch.ones(2))
+    assert measure.sums["frames"] == 3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_sums_have_to_be_finite(seen, value):
+    measure = Measure(seen.passage.tap, Settings(), total=(2,))
+    with pytest.raises(SaliencyError, match="of group fc overflow"):
+        measure.add(seen, total=torch.tensor([0.0, value]))
+    seen.passage.units[0, 1, 1] = value
+    del seen.units  # which the search for the culprit has cached
+    with pytest.raises(SaliencyError, match="activations of group fc contain"):
+        measure.add(seen, total=torch.tensor([0.0, value]))
+
+
+def test_float32_does_not_drift_over_many_batches():
+    """Against the same model in float64, batch by batch the same speech."""
+    model = make_model()
+    generator = torch.Generator().manual_seed(2)
+    speech = [
+        2.0 + torch.randn(2, 12, 3, generator=generator) for _ in range(200)
+    ]
+    single = measure_saliency(model, speech, CRITERIA, window=4)
+    double = measure_saliency(
+        model.double(), [x.double() for x in speech], CRITERIA, window=4
+    )
+    for name in CRITERIA:
+        for group, scores in double[name].items():
+            wanted = pytest.approx(scores.tolist(), rel=1e-5, abs=1e-9)
+            assert single[name][group].tolist() == wanted, f"{name} of {group}"

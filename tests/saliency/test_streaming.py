@@ -21,6 +21,8 @@ from speechbrain_neuronprune.saliency import (
     measure_saliency,
     rank_neurons,
 )
+from speechbrain_neuronprune.saliency.batches import find_speech
+from speechbrain_neuronprune.saliency.windows import window_sums
 
 
 def assert_close(one, two, rel):
@@ -203,6 +205,50 @@ def test_rows_without_time(make_stack, draw_speech):
     assert_close(one, two, rel=1e-6)
     shortened = (rows, torch.linspace(0.1, 1.0, 12))
     assert_close(one, measure_saliency(stack, [shortened], CRITERIA), rel=1e-6)
+
+
+@pytest.mark.parametrize("frames_at_once", [1, 25, 10**6])
+def test_how_much_is_seen_at_once_does_not_count(
+    make_stack, draw_speech, pad, monkeypatch, frames_at_once
+):
+    stack = make_stack(5, 7, 6, 4)
+    batch = pad(draw_speech([9, 4, 12, 1, 7]), extra=2, filler=0.0)
+    one = measure_saliency(stack, [batch], CRITERIA, window=4, lag_stride=2)
+    monkeypatch.setattr(
+        "speechbrain_neuronprune.saliency.batches.FRAMES_AT_ONCE",
+        frames_at_once,
+    )
+    two = measure_saliency(stack, [batch], CRITERIA, window=4, lag_stride=2)
+    assert_close(one, two, rel=1e-6)
+
+
+def test_batches_without_speech_say_nothing(make_stack, draw_speech):
+    stack = make_stack(5, 7, 6, 4)
+    [x] = draw_speech([12])
+    silent = (x[:1].unsqueeze(0), torch.tensor([0.1]))  # rounded to no frame
+    one, two = (
+        measure_saliency(stack, [*batches, x.unsqueeze(0)], CRITERIA)
+        for batches in ([], [silent])
+    )
+    assert_close(one, two, rel=0)
+
+
+def test_half_precision_models_are_not_summed_in_half_precision():
+    torch.manual_seed(3)
+    stack = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4))
+    x = torch.randn(1, 500, 5)
+    heard = []
+    stack[2].register_forward_pre_hook(lambda _, args: heard.extend(args))
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = measure_saliency(stack, [x], ["mi", "activation"])
+    assert heard[0].dtype == torch.bfloat16
+    magnitudes = heard[0][0].double().abs()
+    sums = window_sums(x[0].double(), *find_speech(None, (1, 500)), 16)
+    wanted = sums.abs().mean(1) @ magnitudes / 500
+    got = scores["mi"]["0"].tolist()
+    assert got == pytest.approx(wanted.tolist(), rel=1e-5)
+    got = scores["activation"]["0"].tolist()
+    assert got == pytest.approx(magnitudes.mean(0).tolist(), rel=1e-5)
 
 
 def state_of(model):
