@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speechbrain_neuronprune.errors import SelectionError
@@ -58,13 +58,12 @@ SCORES = st.lists(
 )
 
 
-@given(scores=SCORES, hypo=st.floats(0, 1), hyper=st.floats(0, 1))
-def test_a_selection_is_the_two_ends_of_the_ranking(scores, hypo, hyper):
-    assume(0 < hypo + hyper <= 1)
+@given(scores=SCORES, data=st.data())
+def test_a_selection_is_the_two_ends_of_the_ranking(scores, data):
     count = len(scores)
-    lowest = round(hypo * count)
-    highest = min(round(hyper * count), count - lowest)
-    assume((hypo == 0 or lowest) and (hyper == 0 or highest))
+    lowest = data.draw(st.integers(0, count))
+    highest = data.draw(st.integers(0 if lowest else 1, count - lowest))
+    hypo, hyper = lowest / count, highest / count
     values = torch.tensor(scores, dtype=torch.float64)
     one = select_hyper_hypo({"fc": values}, hypo, hyper)["fc"]
 
