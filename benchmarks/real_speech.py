@@ -42,20 +42,14 @@ RECIPE = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
 PRUNED = "adaptive dropout"
 DENSE = "dense"
 
-# Steps of one training, and where in it the units are decided: the decline
-# starts when the blank plateau is over, and most of the run trains what is left
+# Steps of one training, and when its units are decided, in shares of them: the
+# decline starts when the blank plateau is over, and most of the run trains
+# what is left
 STEPS = 2000
-SCHEDULE = {
-    "number_of_epochs": STEPS // 80,
-    "short_steps": 200,
-}
-GATES = {
-    "transformer_dropout": 0.1,
-    "logits_pull": 1e-3,
-    "hold_steps": 800,
-    "decline_steps": 200,
-    "settle_step": 1050,
-}
+STEPS_PER_EPOCH = 80
+SHORT_STEPS = 200
+DECISION = {"hold_steps": 0.4, "decline_steps": 0.1, "settle_step": 0.525}
+GATES = {"transformer_dropout": 0.1, "logits_pull": 1e-3}
 # Width and feed-forward width of the dense models of those sizes
 NARROW = {0.45: (64, 248), 0.3: (52, 200), 0.2: (40, 168)}
 
@@ -63,14 +57,12 @@ NARROW = {0.45: (64, 248), 0.3: (52, 200), 0.2: (40, 168)}
 def pruned_arm(size: float) -> tuple[str, dict[str, Any]]:
     """The yaml with gates, and what a size changes there."""
     sizes = {"target_parameters": size, "other_targets": [size]}
-    changes = {**SCHEDULE, **GATES, **sizes}
-    return "conformer_ctc_mini", changes
+    return "conformer_ctc_mini", {**GATES, **sizes}
 
 
 def dense_arm(width: int, hidden: int) -> tuple[str, dict[str, Any]]:
     """The yaml without gates, at a width."""
-    changes = {**SCHEDULE, "d_model": width, "d_ffn": hidden}
-    return "conformer_ctc_mini_dense", changes
+    return "conformer_ctc_mini_dense", {"d_model": width, "d_ffn": hidden}
 
 
 # Name of an arm: its yaml, and what it changes there
@@ -79,6 +71,16 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{PRUNED} {size}": pruned_arm(size) for size in NARROW},
     **{f"narrow {size}": dense_arm(*NARROW[size]) for size in NARROW},
 }
+
+
+def schedule(arm: str, steps: int) -> dict[str, int]:
+    """What an arm's yaml is told about a training of so many steps."""
+    decision = DECISION if arm.startswith(PRUNED) else {}
+    return {
+        "number_of_epochs": steps // STEPS_PER_EPOCH,
+        "short_steps": SHORT_STEPS,
+        **{name: round(share * steps) for name, share in decision.items()},
+    }
 
 
 # ------------------------------------------------------------------ running
@@ -95,9 +97,10 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     if (folder / "sizes.json").exists():
         return
     yaml, changes = ARMS[arm]
+    changes = {**schedule(arm, arguments.steps), **changes}
     options = [f"--{key}={value}" for key, value in changes.items()]
     folder.mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+    threads = max(1, len(os.sched_getaffinity(0)) // arguments.jobs)
     with open(folder / "output.txt", "a", encoding="utf-8") as output:
         done = subprocess.run(
             [
@@ -278,6 +281,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("results/words"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--jobs", type=int, default=1)
     known, overrides = parser.parse_known_args(arguments)
     known.overrides = overrides

@@ -26,9 +26,9 @@ from speechbrain_neuronprune.analysis import (
 )
 from speechbrain_neuronprune.analysis.run import ANALYSIS
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.domain_adaptation import DomainAdaptation
 from speechbrain_neuronprune.domain_adaptation import (
-    Speech as AdaptationSpeech,
+    DomainAdaptation,
+    DomainSpeech,
 )
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
@@ -37,6 +37,12 @@ from speechbrain_neuronprune.report.page import write_report
 from speechbrain_neuronprune.saliency import CRITERIA
 
 DEFAULTS = AnalysisSettings()
+
+# Options that several commands have
+on_device = click.option("--device", default="cpu", show_default=True)
+as_json_object = click.option(
+    "--json", "as_json", is_flag=True, help="Print results as one JSON object."
+)
 
 
 class SentenceGroup(click.Group):
@@ -234,10 +240,8 @@ def main() -> None:
     help="Frames in the time window of the criteria mi and mi_lagged.",
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print results as one JSON object."
-)
+@on_device
+@as_json_object
 def analyze(
     model_dir: str,
     data: str,
@@ -335,10 +339,8 @@ def analyze(
     metavar="KEY=VALUE",
     help="Change an entry of the yaml, for instance --set model=A; repeatable.",
 )
-@click.option("--device", default="cpu", show_default=True)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print results as one JSON object."
-)
+@on_device
+@as_json_object
 def adapt(
     model_dir: str,
     hparams: str,
@@ -379,7 +381,7 @@ def adapt(
             for split in splits
         },
     }
-    speech = AdaptationSpeech(read=_reader(recogniser), **parts)
+    speech = DomainSpeech(read=_reader(recogniser), **parts)
     adaptation = DomainAdaptation(
         recogniser, speech, loaded, {"device": device}
     )
@@ -450,7 +452,7 @@ def _before_after(results: dict[str, Any]) -> str:
     metavar="DIR",
     help="Folder for the report; RUN_FOLDER/report by default.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the path as JSON.")
+@as_json_object
 def report(run_folder: str, output: str | None, as_json: bool) -> None:
     """Write the HTML report of a training run, an analysis or an adaptation
     in RUN_FOLDER.

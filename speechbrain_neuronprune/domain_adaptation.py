@@ -68,7 +68,7 @@ REQUEST = (
 
 
 @dataclass(frozen=True)
-class Speech:
+class DomainSpeech:
     """What an adaptation reads; see ``dataio`` for rows.
 
     Arguments
@@ -96,7 +96,7 @@ class DomainAdaptation:
     ---------
     recogniser : EncoderASR
         The starting model, loaded from its directory; changed in place.
-    speech : Speech
+    speech : DomainSpeech
         What is read.
     hparams : mapping
         See ``hparams/adapt_hyper_hypo.yaml``.
@@ -107,7 +107,7 @@ class DomainAdaptation:
     def __init__(
         self,
         recogniser: EncoderASR,
-        speech: Speech,
+        speech: DomainSpeech,
         hparams: Mapping[str, Any],
         run_opts: Mapping[str, Any] | None = None,
     ) -> None:

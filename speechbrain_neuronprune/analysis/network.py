@@ -158,6 +158,7 @@ class _Call(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Call the function."""
         return self.function(x, lengths)
 
 

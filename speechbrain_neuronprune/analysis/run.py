@@ -136,6 +136,7 @@ class _Analysis:
         }
 
     def run(self, progress: bool) -> dict[str, Any]:
+        """Rank, remove, score what is missing; return all figures."""
         logs = [self._log(one) for one in self.splits]
         known = Ranking.load(self.output / RANKING, self._context())
         ranking = known or self._rank(progress)

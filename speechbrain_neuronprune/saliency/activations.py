@@ -59,6 +59,7 @@ class _Activations(Measure):
         super().__init__(tap, settings, **dict.fromkeys(names, (tap.units,)))
 
     def update(self, frames: Frames) -> None:
+        """Add the frames of one batch to the sums."""
         # The variance will be a difference, of which little may be left.
         units = frames.units.double()
         self.add(
@@ -70,6 +71,7 @@ class _Activations(Measure):
         )
 
     def result(self) -> ActivationStatistics:
+        """What the sums say about the units."""
         mean = self.mean("total")
         variance = above_rounding(self.mean("square"), -mean.square())
         return ActivationStatistics(

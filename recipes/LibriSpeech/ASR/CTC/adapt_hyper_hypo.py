@@ -33,7 +33,10 @@ from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from speechbrain_neuronprune.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.domain_adaptation import DomainAdaptation, Speech
+from speechbrain_neuronprune.domain_adaptation import (
+    DomainAdaptation,
+    DomainSpeech,
+)
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
 
@@ -92,7 +95,7 @@ def read_speech(hparams):
         for place in ("home", "target")
     }
     read = cached_reader() if hparams["cache_audio"] else read_audio
-    return Speech(parts["target"], parts["home"], tests, read)
+    return DomainSpeech(parts["target"], parts["home"], tests, read)
 
 
 def report(results):
