@@ -32,7 +32,13 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import bootstrap
+from paired import (
+    interval_cell,
+    markdown_table,
+    mean_and_spread,
+    mean_cell,
+    paired_difference,
+)
 from tqdm import tqdm
 
 from speechbrain_neuronprune.files import atomic_path, write_json
@@ -154,37 +160,16 @@ def collect(arguments: argparse.Namespace) -> dict[str, list[dict]]:
     return table
 
 
-def pooled(runs: list[dict], split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Errors and words of every utterance, summed over seeds."""
-    utterances = [run["splits"][split]["utterances"] for run in runs]
-    names = sorted(utterances[0])
-    counts = np.array([[one[name] for name in names] for one in utterances])
-    return counts[..., 0].sum(0), counts[..., 1].sum(0)
-
-
 def difference(
     one: list[dict], other: list[dict], split: str
 ) -> dict[str, float]:
     """WER of ``one`` less that of ``other``, with a 95 % interval."""
-    (errors, words), (others, _) = pooled(one, split), pooled(other, split)
-
-    def gap(a: np.ndarray, b: np.ndarray, n: np.ndarray, axis: int = -1):
-        return 100 * (a.sum(axis) - b.sum(axis)) / n.sum(axis)
-
-    interval = bootstrap(
-        (errors, others, words),
-        gap,
-        paired=True,
-        vectorized=True,
-        n_resamples=10_000,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return {
-        "difference": float(gap(errors, others, words)),
-        "low": float(interval.low),
-        "high": float(interval.high),
-    }
+    return paired_difference(
+        *[
+            [run["splits"][split]["utterances"] for run in runs]
+            for runs in (one, other)
+        ]
+    )
 
 
 def summarize(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -198,11 +183,8 @@ def summarize(arguments: argparse.Namespace) -> dict[str, Any]:
         rows[name] = {"parameters": size, "share": size / whole}
         for split in splits:
             rates = [run["splits"][split]["wer"] for run in runs]
-            spread = np.std(rates, ddof=1) if len(rates) > 1 else 0.0
             rows[name][split] = {
-                "seeds": rates,
-                "mean": float(np.mean(rates)),
-                "spread": float(spread),
+                **mean_and_spread(rates),
                 "to dense": difference(runs, table[DENSE], split),
             }
     _compare_to_narrow(rows, table, splits)
@@ -223,28 +205,25 @@ def _compare_to_narrow(
 # ------------------------------------------------------------------ showing
 
 
-def _cell(gap: dict[str, float] | None) -> str:
-    if gap is None:
-        return ""
-    return f"{gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]"
-
-
 def markdown(summary: dict[str, Any]) -> str:
     """The table, as it stands in the recipe's README."""
     splits = summary["splits"]
     head = ["model", "parameters", "of dense"]
     for split in splits:
         head += [f"{split} WER", f"{split}: to dense", f"{split}: to narrow"]
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    lines = []
     for name, row in summary["rows"].items():
         cells = [name, f"{row['parameters']:,.0f}", f"{row['share']:.1%}"]
         for split in splits:
             rate = row[split]
-            cells.append(f"{rate['mean']:.2f} ± {rate['spread']:.2f}")
-            cells.append(_cell(rate["to dense"] if name != DENSE else None))
-            cells.append(_cell(rate.get("to narrow")))
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+            to_dense = None if name == DENSE else rate["to dense"]
+            cells += [
+                mean_cell(rate),
+                interval_cell(to_dense),
+                interval_cell(rate.get("to narrow")),
+            ]
+        lines.append(cells)
+    return markdown_table(head, lines)
 
 
 def plot(summary: dict[str, Any], path: Path) -> None:

@@ -239,6 +239,14 @@ def main() -> None:
     show_default=True,
     help="Frames in the time window of the criteria mi and mi_lagged.",
 )
+@click.option(
+    "--lag-stride",
+    type=int,
+    default=DEFAULTS.lag_stride,
+    show_default=True,
+    help="Look at every n-th frame only, for the criterion mi_lagged: a "
+    "cheaper estimate.",
+)
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @on_device
 @as_json_object

@@ -10,6 +10,7 @@ Authors
 """
 
 import copy
+import functools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.inference import EncoderASR
+from speechbrain.nnet.schedulers import LinearWarmupScheduler
 from torch import Tensor
 
 from speechbrain_neuronprune.adaptation.early_stopping import (
@@ -56,14 +58,17 @@ REQUEST = (
     "layers",
     "criterion",
     "window",
+    "lag_stride",
     "hypo",
     "hyper",
     "neurons",
     "outgoing",
     "fraction",
     "held_back",
+    "views",
     "rounds",
     "patience",
+    "start_counts",
 )
 
 
@@ -151,22 +156,27 @@ class DomainAdaptation:
 
     # --------------------------------------------------------------- parts
 
-    def neurons(self) -> dict[str, Any]:
-        """Rank the neurons at home, or else on the new domain; choose."""
+    def scores(self) -> dict[str, Tensor]:
+        """Rank the neurons at home, or else on the new domain; see
+        ``rank_neurons``."""
         rows = self.speech.home or self.speech.target
-        scores = rank_neurons(
+        return rank_neurons(
             self.encoder,
             self._waveforms(rows),
             self.hparams["criterion"],
             self.hparams["layers"],
             self.hparams["window"],
             forward=_encode,
+            lag_stride=self.hparams["lag_stride"],
             seed=self.hparams["seed"],
-            progress=True,
+            progress=not (self.run_opts or {}).get("noprogressbar", False),
         )
+
+    def neurons(self) -> dict[str, Any]:
+        """Choose those that learn."""
         return choose_neurons(
             self.hparams["neurons"],
-            scores,
+            self.scores(),
             self.hparams["hypo"],
             self.hparams["hyper"],
             self.hparams["seed"],
@@ -175,7 +185,7 @@ class DomainAdaptation:
     def measure(self) -> dict[str, dict[str, Any]]:
         """Error rates on every test split, with the errors and words of
         every utterance."""
-        brain = self._brain(None)
+        brain = self._brain()
         measured = {}
         for name, rows in self.speech.tests.items():
             errors = brain.count_errors(self._dataset(rows), **self._loader)
@@ -189,6 +199,12 @@ class DomainAdaptation:
             }
         return measured
 
+    def label(self) -> dict[str, PseudoLabel]:
+        """What the model, as it is now, makes of the new domain's speech."""
+        target = self._dataset(self.speech.target)
+        views = self.hparams["views"]
+        return self._brain().label(target, views, **self._loader)
+
     def _round(self, number: int, neurons: Mapping[str, Any]) -> None:
         folder = self.folder / f"round{number}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,9 +217,7 @@ class DomainAdaptation:
         """Pseudo-labelled rows to learn from, and those held back."""
         path = folder / "labels.json"
         if not path.exists():
-            brain = self._brain(None)
-            target = self._dataset(self.speech.target)
-            save_labels(brain.label(target, **self._loader), path)
+            save_labels(self.label(), path)
         chosen = choose_labels(load_labels(path), self.hparams["fraction"])
         parts = hold_back(
             chosen, self.hparams["held_back"], self.hparams["seed"]
@@ -228,37 +242,72 @@ class DomainAdaptation:
         done = self.folder / name / "best.ckpt"
         update = stage.begin(self.encoder, neurons, self.hparams["outgoing"])
         if not done.exists():
-            brain = self._brain(update, stage, name)
-            self._fit(brain, learn | self._replayed(stage, len(learn)), held)
-            if brain.hparams.stopping.best is None:
+            train = self._dataset(learn | self._replayed(stage))
+            stopping = self._fit(name, stage, update, train, held)
+            if stopping.best is None:
                 raise TrainingError(
                     f"The held-back loss of {name} was never a number; lower "
                     f"the learning rate from {stage.lr}."
                 )
             with atomic_path(done) as temporary:
-                torch.save(brain.hparams.stopping.best, temporary)
+                torch.save(stopping.best, temporary)
             self._log(name)
         update.load_state_dict(torch.load(done, weights_only=True))
         update.finish()
 
-    def _fit(self, brain: AdaptationASR, learn: Rows, held: Rows) -> None:
-        train = self._dataset(learn)
+    def _fit(
+        self, name: str, stage: Stage, update: Any, train: Any, held: Rows
+    ) -> EarlyStopping:
+        """Train one stage; what it returns has the best state."""
         sampler = ShortFirstSampler(
             [train.data[name]["duration"] for name in train.data_ids],
             max_batch_length=self.hparams["max_batch_length"],
             seed=self.hparams["seed"],
             num_buckets=self.hparams["num_buckets"],
         )
+        parts = self._training_parts(stage, len(sampler))
+        folder = self.folder / name
+        brain = self._brain(
+            update,
+            {"loss": stage.loss, "log": EpochLog(folder / "epochs.jsonl")}
+            | parts,
+            opt_class=self._optimiser_of(stage),
+            checkpointer=AtomicCheckpointer(
+                folder / "save", {"model": self.encoder, **parts}
+            ),
+        )
         brain.train_sampler = sampler
         brain.fit(
-            brain.hparams.epoch_counter,
+            parts["epoch_counter"],
             train,
             self._dataset(held),
             train_loader_kwargs={"batch_sampler": sampler},
             valid_loader_kwargs=self._loader,
         )
+        return parts["stopping"]
 
-    def _replayed(self, stage: Stage, learned: int) -> Rows:
+    def _training_parts(self, stage: Stage, steps: int) -> dict[str, Any]:
+        """What a stage trains with and a checkpoint must hold; ``steps`` are
+        those of an epoch."""
+        stopping = EarlyStopping(self.hparams["patience"])
+        return {
+            "stopping": stopping,
+            "epoch_counter": EpochsUntilStopping(stage.epochs, stopping),
+            # Without the decline, the noise of the last steps stays in the
+            # weights, and an averaged starting model is better than that.
+            "lr_annealing": LinearWarmupScheduler(
+                stage.lr, 0, stage.epochs * steps
+            ),
+        }
+
+    def _optimiser_of(self, stage: Stage) -> Callable[..., Any]:
+        return functools.partial(
+            self.hparams["opt_class"],
+            lr=stage.lr,
+            weight_decay=self.hparams["weight_decay"],
+        )
+
+    def _replayed(self, stage: Stage) -> Rows:
         """Labelled home speech, drawn anew for no stage."""
         home = sorted(self.speech.home)
         number = round(stage.replay * len(home))
@@ -293,35 +342,16 @@ class DomainAdaptation:
             yield tuple(batch.sig)
 
     def _brain(
-        self, update: Any, stage: Stage | None = None, name: str = ""
+        self,
+        update: Any = None,
+        hparams: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> AdaptationASR:
-        """The Brain of a stage, or one that only decodes."""
-        hparams, options = dict(self.hparams), {}
-        if stage is not None:
-            folder = self.folder / name
-            hparams["loss"] = stage.loss
-            hparams["stopping"] = EarlyStopping(self.hparams["patience"])
-            hparams["epoch_counter"] = EpochsUntilStopping(
-                stage.epochs, hparams["stopping"]
-            )
-            hparams["log"] = EpochLog(folder / "epochs.jsonl")
-            options["opt_class"] = lambda parameters: self.hparams["opt_class"](
-                parameters,
-                lr=stage.lr,
-                weight_decay=self.hparams["weight_decay"],
-            )
-            options["checkpointer"] = AtomicCheckpointer(
-                folder / "save",
-                {
-                    "model": self.encoder,
-                    "stopping": hparams["stopping"],
-                    "counter": hparams["epoch_counter"],
-                },
-            )
+        """A Brain that learns, or by default one that only decodes."""
         return AdaptationASR.of(
             self.recogniser,
             update,
-            hparams,
+            {**self.hparams, **(hparams or {})},
             run_opts=self.run_opts and dict(self.run_opts),
             **options,
         )

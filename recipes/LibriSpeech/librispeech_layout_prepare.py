@@ -24,6 +24,12 @@ import soundfile
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
+from speechbrain_neuronprune.corpus.splits import (
+    find_speech,
+    split_files,
+    transcript_path,
+    transcripts,
+)
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 
@@ -131,12 +137,7 @@ def read_split(folder: Path, labelled: bool = True) -> list[Utterance]:
     list
         Its utterances, sorted by path.
     """
-    audio = [path for path in _files(folder) if _is_audio(path)]
-    if not audio:
-        raise DataError(
-            f"The split {folder} holds no .flac or .wav files; they belong in "
-            f"{folder.name}/SPEAKER/CHAPTER/."
-        )
+    audio = find_speech(folder)
     texts = {path.stem: "" for path in audio}
     if labelled:
         texts = read_transcripts(folder)
@@ -174,17 +175,13 @@ def read_transcripts(folder: Path) -> dict[str, str]:
         From each utterance's name to its text, in upper case.
     """
     texts = {}
-    for path in _files(folder):
-        if path.name.endswith(".trans.txt"):
-            for line in _read_text(path).splitlines():
-                name, _, text = line.strip().partition(" ")
-                if name and not text.strip():
-                    raise DataError(
-                        f"The transcript of {name} in {path} is empty; write "
-                        "its words there or remove the utterance."
-                    )
-                texts[name] = text.strip().upper()
-    texts.pop("", None)  # blank lines
+    for path, name, text in transcripts(folder):
+        if not text:
+            raise DataError(
+                f"The transcript of {name} in {path} is empty; write its words "
+                "there or remove the utterance."
+            )
+        texts[name] = text
     return texts
 
 
@@ -234,30 +231,12 @@ def _wav_is_cut(path: Path) -> bool:
     return size != UNKNOWN_LENGTH and path.stat().st_size < size + 8
 
 
-def _files(split: Path) -> list[Path]:
-    return sorted(split.glob("*/*/[!.]*"))
-
-
-def _is_audio(path: Path) -> bool:
-    return path.suffix in (".flac", ".wav")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"The transcripts in {path} cannot be read ({error}); they must be "
-            "UTF-8 text."
-        ) from error
-
-
 def _match(folder: Path, audio: list[Path], texts: dict[str, str]) -> None:
     silent = [path for path in audio if path.stem not in texts]
     if silent:
         raise DataError(
             f"{len(silent)} utterance(s) of {folder} have no transcript, the "
-            f"first is {silent[0]}; add a line to {_transcript_path(silent[0])}"
+            f"first is {silent[0]}; add a line to {transcript_path(silent[0])}"
             " or remove the audio."
         )
     unheard = sorted(texts.keys() - {path.stem for path in audio})
@@ -269,11 +248,6 @@ def _match(folder: Path, audio: list[Path], texts: dict[str, str]) -> None:
             folder,
             unheard[0],
         )
-
-
-def _transcript_path(audio: Path) -> Path:
-    chapter = audio.parent
-    return chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
 
 
 def _check_splits(data_folder: Path, splits: list[str]) -> None:
@@ -336,7 +310,7 @@ def _listing(data_folder: Path, splits: list[str]) -> str:
     """Return a checksum of the names, sizes and times of all files."""
     digest = hashlib.sha256()
     for split in splits:
-        for path in _files(data_folder / split):
+        for path in split_files(data_folder / split):
             status = path.stat()
             name = path.relative_to(data_folder)
             digest.update(

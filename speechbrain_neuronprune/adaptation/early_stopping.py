@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from typing import Any
 
 import torch
@@ -14,15 +15,24 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.epoch_loop import EpochCounter
 
+SAVED = ("lowest", "lowest_epoch", "waited", "best")
+
 
 @register_checkpoint_hooks
 class EarlyStopping:
     """Remembers the best state, and says when to stop.
 
+    The state before the first epoch may be the best one, too; then all the
+    epochs lead back to it. But patience is about epochs only: training may
+    begin with a loss above that of the start and fall below it.
+
     Arguments
     ---------
-    patience : int
-        How many epochs in a row may bring nothing.
+    patience : int, optional
+        How many epochs in a row may bring nothing. With None there is no
+        stopping, and the last state with a finite loss counts as the best:
+        for learning rates that decline to zero, where states before the end
+        are unfinished.
 
     Example
     -------
@@ -33,16 +43,29 @@ class EarlyStopping:
     (True, 2.0)
     """
 
-    def __init__(self, patience: int = 3) -> None:
+    def __init__(self, patience: int | None = 3) -> None:
         self.patience = patience
         self.lowest = float("inf")
+        self.lowest_epoch = float("inf")  # the start left out
         self.waited = 0
         self.best: dict[str, Any] | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether to stop."""
-        return self.waited >= self.patience
+        return self.patience is not None and self.waited >= self.patience
+
+    def see_start(self, loss: float, state: dict[str, Any]) -> None:
+        """Take note of the state before the first epoch.
+
+        Arguments
+        ---------
+        loss : float
+            On the held-back part; the lower the better.
+        state : dict
+            What to go back to if no epoch is better.
+        """
+        self._keep_best(loss, state)
 
     def see(self, loss: float, state: dict[str, Any]) -> None:
         """Take note of an epoch.
@@ -54,26 +77,29 @@ class EarlyStopping:
         state : dict
             What to go back to if this stays the best.
         """
-        if loss < self.lowest:
-            self.lowest, self.waited = loss, 0
-            self.best = {name: value.clone() for name, value in state.items()}
+        self._keep_best(loss, state)
+        if loss < self.lowest_epoch:
+            self.lowest_epoch, self.waited = loss, 0
         else:
             self.waited += 1
+
+    def _keep_best(self, loss: float, state: dict[str, Any]) -> None:
+        is_last = self.patience is None and math.isfinite(loss)
+        if is_last or loss < self.lowest:
+            self.lowest = loss
+            self.best = {name: value.clone() for name, value in state.items()}
 
     @mark_as_saver
     def save(self, path: str) -> None:
         """Write everything into a checkpoint."""
-        torch.save(
-            {"lowest": self.lowest, "waited": self.waited, "best": self.best},
-            path,
-        )
+        content = {name: getattr(self, name) for name in SAVED}
+        torch.save(content, path)
 
     @mark_as_loader
     def load(self, path: str, end_of_epoch: bool = True) -> None:
         """Read it back."""
-        content = torch.load(path, weights_only=True)
-        self.lowest, self.waited = content["lowest"], content["waited"]
-        self.best = content["best"]
+        for name, value in torch.load(path, weights_only=True).items():
+            setattr(self, name, value)
 
 
 class EpochsUntilStopping(EpochCounter):

@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.adaptation.overlay import hold_still, lift
+
 
 class FullUpdate:
     """A model of which every parameter learns (paper B, models A and D).
 
     It has the methods of ``Adaptation``, so that a recipe need not care which
-    of them it is given.
+    of them it is given. As there, norms with running statistics use those
+    that they have: statistics of a few unlabelled batches are poor, and what
+    they do must not be taken for what the weights learned.
 
     Arguments
     ---------
@@ -39,6 +43,8 @@ class FullUpdate:
             for name, parameter in model.named_parameters()
         }
         model.requires_grad_(True)
+        for module in list(model.modules()):
+            hold_still(module)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """All parameters of the model."""
@@ -59,6 +65,8 @@ class FullUpdate:
 
     def finish(self) -> nn.Module:
         """Keep what was learned; what was frozen is frozen again."""
+        for module in list(self.model.modules()):
+            lift(module)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self._learned[name])
         return self.model

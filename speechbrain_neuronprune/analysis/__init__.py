@@ -3,8 +3,9 @@ them does at home and in new domains (paper B, sec. 4 and 5).
 
 ``run`` puts it together: ``speech`` reads splits, ``network`` cuts the
 recogniser where neurons begin, ``ranking`` ranks them, ``removals`` lists what
-is removed, ``scoring`` counts the errors and ``log`` keeps them; ``settings``
-says what is tried and ``description`` what a ranking looks like in JSON.
+is removed, ``scoring`` counts the errors and ``log`` keeps them, utterance
+by utterance; ``intervals`` says how sure differences are, ``settings`` what is
+tried and ``description`` what a ranking looks like in JSON.
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from speechbrain_neuronprune.analysis.intervals import rate_difference
 from speechbrain_neuronprune.analysis.log import MeasurementLog
 from speechbrain_neuronprune.analysis.ranking import Ranking, decimals
 from speechbrain_neuronprune.analysis.removals import Removal
@@ -96,6 +97,7 @@ def describe_settings(
         "ablations": list(settings.ablations),
         "layers": [list(layers) for layers in sets],
         "window": settings.window,
+        "lag_stride": settings.lag_stride,
         "seed": settings.seed,
     }
 
@@ -156,7 +158,9 @@ def pool(
     Returns
     -------
     list of dict
-        Error rates are in per cent.
+        Error rates are in per cent. ``wer_difference`` compares that of words
+        with the untouched model's, see ``rate_difference``; it is None where
+        nothing was removed, or that was not measured.
     """
     return [_pooled(log, removal) for log in logs for removal in removals]
 
@@ -170,7 +174,19 @@ def _pooled(log: MeasurementLog, removal: Removal) -> dict[str, Any]:
         total = sum(log.header[f"{kind}s"])
         row |= {f"{kind}_errors": wrong, f"{kind}s": total}
         row[rate] = 100 * wrong / total
+    row["wer_difference"] = _difference(log, removal, errors)
     return row
+
+
+def _difference(
+    log: MeasurementLog, removal: Removal, errors: dict[str, Any]
+) -> dict[str, float] | None:
+    untouched = log.find(Removal("none").facts())
+    if untouched is None or removal.part == "none":
+        return None
+    return rate_difference(
+        errors["word_errors"], untouched["word_errors"], log.header["words"]
+    )
 
 
 def _saliency(

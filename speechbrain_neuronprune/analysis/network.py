@@ -19,6 +19,7 @@ from speechbrain_neuronprune.saliency.streaming import (
     call_model,
     evaluating,
 )
+from speechbrain_neuronprune.stagewise import run_stages
 
 
 class CutRecogniser:
@@ -74,7 +75,12 @@ class CutRecogniser:
         """
         device = self.recogniser.device
         with evaluating(self.encoder):
-            return self._run(0, self.start, wavs.to(device), lengths.to(device))
+            return run_stages(
+                self.encoder,
+                wavs.to(device),
+                lengths.to(device),
+                stop=self.start,
+            )
 
     def after(
         self, x: Tensor, lengths: Tensor, tail: nn.Module | None = None
@@ -98,7 +104,7 @@ class CutRecogniser:
         start = self.start
         if tail is not None:
             x, start = call_model(tail, x, lengths), start + 1
-        return self._run(start, len(self.encoder), x, lengths)
+        return run_stages(self.encoder, x, lengths, start)
 
     def transcribe(
         self, x: Tensor, lengths: Tensor, tail: nn.Module | None = None
@@ -128,15 +134,6 @@ class CutRecogniser:
     def first_stage(self) -> nn.Module:
         """The first stage that has chosen units."""
         return list(self.encoder.values())[self.start]
-
-    def _run(self, start: int, stop: int, x: Tensor, lengths: Tensor) -> Tensor:
-        """Some of the stages, as ``LengthsCapableSequential`` runs them."""
-        parts = list(self.encoder.values())[start:stop]
-        names = self.encoder.lengths_arg_names[start:stop]
-        for stage, name in zip(parts, names, strict=True):
-            x = stage(x) if name is None else stage(x, **{name: lengths})
-            x = x[0] if isinstance(x, tuple) else x
-        return x
 
     @contextmanager
     def _encoding_by(self, encode: Callable[..., Tensor]) -> Iterator[None]:

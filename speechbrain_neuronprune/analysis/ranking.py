@@ -117,7 +117,7 @@ def rank(
     splits : iterable of Speech
         More speech to measure activations on.
     settings : AnalysisSettings
-        Criteria, window and seed.
+        Criteria, window, stride and seed.
     progress : bool
         Show progress bars.
 
@@ -138,6 +138,7 @@ def rank(
         _inputs(cut, rank_speech),
         settings.criteria,
         window=settings.window,
+        lag_stride=settings.lag_stride,
         seed=settings.seed,
         **options,
     )

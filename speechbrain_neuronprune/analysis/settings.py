@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from speechbrain_neuronprune.errors import SaliencyError, SelectionError
 from speechbrain_neuronprune.saliency import CRITERIA
-from speechbrain_neuronprune.saliency.measure import WINDOW
+from speechbrain_neuronprune.saliency.measure import WINDOW, Settings
 from speechbrain_neuronprune.units import Targets
 
 PARTS = ("hypo", "hyper", "medium", "random")
@@ -45,6 +45,8 @@ class AnalysisSettings:
         zeros.
     window : int
         As in ``rank_neurons``.
+    lag_stride : int
+        As in ``rank_neurons``.
     seed : int
         Of the random controls and of the choice of ranking speech.
 
@@ -70,6 +72,7 @@ class AnalysisSettings:
     together: Targets = None
     mean_ablation: bool = False
     window: int = WINDOW
+    lag_stride: int = Settings.lag_stride
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -18,6 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from speechbrain_neuronprune.corpus.splits import (
+    find_speech,
+    transcript_path,
+    transcripts,
+)
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 
@@ -25,7 +30,6 @@ from speechbrain_neuronprune.files import PathLike
 # (time,) at the model's rate. ``EncoderASR.audio_normalizer`` is one.
 Normalizer = Callable[[Tensor, int], Tensor]
 
-AUDIO = (".flac", ".wav")
 BATCH_SECONDS = 60.0
 
 
@@ -212,14 +216,10 @@ def read_speech(
     folder = Path(data_folder, split)
     if not folder.is_dir():
         raise DataError(_missing(folder))
-    files = sorted(folder.glob("*/*/[!.]*"))
-    audio = [path for path in files if path.suffix in AUDIO]
-    if not audio:
-        raise DataError(
-            f"The split {folder} holds no .flac or .wav files; they belong in "
-            f"{folder.name}/SPEAKER/CHAPTER/."
-        )
-    texts = _read_transcripts(files) if labelled else None
+    audio = find_speech(folder)
+    texts = None
+    if labelled:
+        texts = {name: text for _, name, text in transcripts(folder)}
     utterances = [_utterance(path, texts) for path in audio]
     utterances.sort(key=lambda one: (one.seconds, one.name))
     return Speech(str(split), tuple(utterances))
@@ -260,11 +260,9 @@ def load_audio(utterance: Utterance) -> Tensor:
 def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
     words = [] if texts is None else texts.get(path.stem, "").split()
     if texts is not None and not words:
-        chapter = path.parent
-        where = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
         raise DataError(
-            f"The utterance {path} has no transcript; add a line to {where} or "
-            "remove the audio."
+            f"The utterance {path} has no transcript; add a line to "
+            f"{transcript_path(path)} or remove the audio."
         )
     try:
         header = soundfile.info(path)
@@ -278,26 +276,6 @@ def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
     return Utterance(
         path.stem, path, tuple(words), header.frames, header.samplerate
     )
-
-
-def _read_transcripts(files: list[Path]) -> dict[str, str]:
-    texts = {}
-    for path in files:
-        if path.name.endswith(".trans.txt"):
-            for line in _read_text(path).splitlines():
-                name, _, text = line.strip().partition(" ")
-                texts[name] = text.upper()
-    return texts
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"The transcripts in {path} cannot be read ({error}); they must be "
-            "UTF-8 text."
-        ) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -4,19 +4,23 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import speechbrain as sb
 import torch
 from speechbrain.inference import EncoderASR
 from speechbrain.processing.features import InputNormalization
-from torch import Tensor
+from torch import Tensor, nn
+from tqdm import tqdm
 
 from speechbrain_neuronprune.adaptation.confidence import utterance_confidence
+from speechbrain_neuronprune.adaptation.consensus import consensus
 from speechbrain_neuronprune.adaptation.entropy import suta_loss
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.error_rates import ErrorRates
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.stagewise import run_stages
 
 
 class AdaptationASR(sb.Brain):
@@ -26,10 +30,17 @@ class AdaptationASR(sb.Brain):
     update, a scaling or a full update returns; this Brain gives it speech and
     takes its best state. It is made by ``AdaptationASR.of``.
 
+    The start is epoch 0 in the log. With ``start_counts``, ``stopping`` keeps
+    it if no epoch has a lower loss on the held-back part. Where pseudo-labels
+    are the start's own, which it explains better than anyone, that undoes
+    most adaptations, useful ones included; so it is off in our yaml. The
+    start uses up no patience.
+
     Hyperparameters: ``ctc_cost``, ``blank_index``, ``loss`` (``ctc`` on
     pseudo-labels, or ``entropy``, which needs none), ``epoch_counter``,
-    ``stopping`` (an ``EarlyStopping``), ``log`` (a ``EpochLog``),
-    ``error_rate_computer``, ``cer_computer``; optionally ``wav_augment`` and
+    ``stopping`` (an ``EarlyStopping``), ``start_counts``, ``log`` (a
+    ``EpochLog``), ``error_rate_computer``, ``cer_computer``; optionally
+    ``lr_annealing`` (called after every step), ``wav_augment`` and
     ``fea_augment``.
     """
 
@@ -80,24 +91,26 @@ class AdaptationASR(sb.Brain):
         self, batch: Any, stage: sb.Stage
     ) -> tuple[Tensor, Tensor]:
         """Log-posteriors (batch, frames, tokens) and relative lengths."""
+        return self._recognise(batch, stage == sb.Stage.TRAIN)
+
+    def _recognise(self, batch: Any, augments: bool) -> tuple[Tensor, Tensor]:
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
-        learns = stage == sb.Stage.TRAIN
-        if learns and hasattr(self.hparams, "wav_augment"):
+        if augments and hasattr(self.hparams, "wav_augment"):
             wavs, lengths = self.hparams.wav_augment(wavs, lengths)
-        return self._encode(wavs, lengths, learns), lengths
+        return self._encode(wavs, lengths, augments), lengths
 
-    def _encode(self, x: Tensor, lengths: Tensor, learns: bool) -> Tensor:
+    def _encode(self, x: Tensor, lengths: Tensor, augments: bool) -> Tensor:
         """The chain of the model directory, with features augmented."""
-        chain = self.modules.encoder
-        names = chain.lengths_arg_names
-        for stage, name in zip(chain.values(), names, strict=True):
-            x = stage(x) if name is None else stage(x, **{name: lengths})
-            x = x[0] if isinstance(x, tuple) else x
-            is_normal = isinstance(stage, InputNormalization)
-            if learns and is_normal and hasattr(self.hparams, "fea_augment"):
-                x, _ = self.hparams.fea_augment(x, lengths)
-        return x
+
+        def augment(stage: nn.Module, features: Tensor) -> Tensor:
+            if not isinstance(stage, InputNormalization):
+                return features
+            return self.hparams.fea_augment(features, lengths)[0]
+
+        augments = augments and hasattr(self.hparams, "fea_augment")
+        then = augment if augments else None
+        return run_stages(self.modules.encoder, x, lengths, then=then)
 
     def compute_objectives(
         self, predictions: tuple[Tensor, Tensor], batch: Any, stage: sb.Stage
@@ -117,7 +130,7 @@ class AdaptationASR(sb.Brain):
     # ------------------------------------------------------------- recognising
 
     def label(
-        self, dataset: Any, **loader_options: Any
+        self, dataset: Any, views: int = 0, **loader_options: Any
     ) -> dict[str, PseudoLabel]:
         """Decode speech, and say how sure the model is.
 
@@ -125,6 +138,10 @@ class AdaptationASR(sb.Brain):
         ---------
         dataset : DynamicItemDataset
             With ``id`` and ``sig``.
+        views : int
+            How many augmented views of every utterance are decoded as well.
+            If there are any, the label is their ``consensus``; if not, its
+            confidence is that of the posteriors (``utterance_confidence``).
         **loader_options
             Of the data loader.
 
@@ -133,19 +150,43 @@ class AdaptationASR(sb.Brain):
         dict of str to PseudoLabel
             By the utterance's name.
         """
-        blank = self.hparams.blank_index
+        plain = self._hear(dataset, loader_options)
+        if not views:
+            return plain
+        others = [
+            self._hear(dataset, loader_options, augments=True)
+            for _ in tqdm(range(views), "views", disable=self.noprogressbar)
+        ]
         return {
-            name: PseudoLabel([int(token) for token in tokens], confidence)
-            for batch, log_probs, lengths in self._decode(
-                dataset, loader_options
-            )
-            for name, tokens, confidence in zip(
-                batch.id,
-                self.recogniser.decoding_function(log_probs, lengths),
-                utterance_confidence(log_probs, lengths, blank).tolist(),
-                strict=True,
-            )
+            name: consensus([one[name].tokens for one in (plain, *others)])
+            for name in plain
         }
+
+    def _hear(
+        self,
+        dataset: Any,
+        loader_options: Mapping[str, Any],
+        augments: bool = False,
+    ) -> dict[str, PseudoLabel]:
+        """One view of every utterance."""
+        blank = self.hparams.blank_index
+        heard: dict[str, PseudoLabel] = {}
+        for batch, log_probs, lengths in self._decode(
+            dataset, loader_options, augments
+        ):
+            if len(log_probs) != len(batch.id):
+                raise TrainingError(
+                    f"The augmentation makes {len(log_probs)} utterances of "
+                    f"{len(batch.id)}; views need one of each: set "
+                    "parallel_augment and concat_original to False."
+                )
+            tokens = self.recogniser.decoding_function(log_probs, lengths)
+            sure = utterance_confidence(log_probs, lengths, blank).tolist()
+            for name, one, confidence in zip(
+                batch.id, tokens, sure, strict=True
+            ):
+                heard[name] = PseudoLabel([int(t) for t in one], confidence)
+        return heard
 
     def count_errors(self, dataset: Any, **loader_options: Any) -> ErrorRates:
         """Recognise a labelled split.
@@ -174,23 +215,86 @@ class AdaptationASR(sb.Brain):
 
     @torch.no_grad()
     def _decode(
-        self, dataset: Any, loader_options: Mapping[str, Any]
+        self,
+        dataset: Any,
+        loader_options: Mapping[str, Any],
+        augments: bool = False,
     ) -> Iterator[tuple[Any, Tensor, Tensor]]:
         loader = self.make_dataloader(
             dataset, sb.Stage.TEST, ckpt_prefix=None, **loader_options
         )
         self.modules.eval()
         for batch in loader:
-            log_probs, lengths = self.compute_forward(batch, sb.Stage.TEST)
+            log_probs, lengths = self._recognise(batch, augments)
             yield batch, log_probs, lengths
 
     # --------------------------------------------------------------- stages
 
-    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
-        """The features keep the normalisation of the starting model."""
-        for module in self.modules.modules():
-            if isinstance(module, InputNormalization):
-                module.eval()
+    def fit(
+        self,
+        epoch_counter: Iterable[int],
+        train_set: Any,
+        valid_set: Any,
+        progressbar: bool | None = None,
+        train_loader_kwargs: Mapping[str, Any] | None = None,
+        valid_loader_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Learn, as ``Brain.fit`` does, after a look at the start.
+
+        Arguments
+        ---------
+        epoch_counter : iterable of int
+            The epochs.
+        train_set : DynamicItemDataset
+            What to learn from.
+        valid_set : DynamicItemDataset
+            The held-back part.
+        progressbar : bool, optional
+            Whether to show the progress of every epoch.
+        train_loader_kwargs : mapping, optional
+            Of the data loader of what to learn from.
+        valid_loader_kwargs : mapping, optional
+            Of the data loader of the held-back part.
+        """
+        self.held_back = self.make_dataloader(
+            valid_set,
+            sb.Stage.VALID,
+            ckpt_prefix=None,
+            **(valid_loader_kwargs or {}),
+        )
+        super().fit(
+            epoch_counter,
+            train_set,
+            self.held_back,
+            progressbar,
+            dict(train_loader_kwargs or {}),
+        )
+
+    def on_fit_start(self) -> None:
+        """Recover and drop log lines of epochs that will run again; where
+        there is nothing to recover, look at the start."""
+        super().on_fit_start()
+        if self._is_resumed():
+            self.hparams.log.drop_after(self.hparams.epoch_counter.current)
+            return
+        self.hparams.log.drop_after(-1)
+        loss = self.evaluate(self.held_back)
+        if self.hparams.start_counts:
+            self.hparams.stopping.see_start(loss, self.update.state_dict())
+        self._log(0, held_back=loss)
+
+    def _is_resumed(self) -> bool:
+        return (
+            self.checkpointer is not None
+            and self.checkpointer.find_checkpoint() is not None
+        )
+
+    def on_fit_batch_end(
+        self, batch: Any, outputs: Any, loss: Tensor, should_step: bool
+    ) -> None:
+        """Anneal the learning rate."""
+        if should_step and hasattr(self.hparams, "lr_annealing"):
+            self.hparams.lr_annealing(self.optimizer)
 
     def on_stage_end(
         self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
@@ -201,7 +305,13 @@ class AdaptationASR(sb.Brain):
         if stage != sb.Stage.VALID:
             return
         self.hparams.stopping.see(stage_loss, self.update.state_dict())
-        losses = {"train": self.train_loss, "held_back": stage_loss}
+        self._log(epoch, train=self.train_loss, held_back=stage_loss)
+        if self.checkpointer is not None:
+            self.checkpointer.save_and_keep_only(
+                meta={"epoch": epoch}, num_to_keep=1
+            )
+
+    def _log(self, epoch: int, **losses: float) -> None:
         self.hparams.log.append(
             {
                 "epoch": epoch,
@@ -209,12 +319,3 @@ class AdaptationASR(sb.Brain):
                 **{f"loss_{name}": value for name, value in losses.items()},
             }
         )
-        if self.checkpointer is not None:
-            self.checkpointer.save_and_keep_only(
-                meta={"epoch": epoch}, num_to_keep=1
-            )
-
-    def on_fit_start(self) -> None:
-        """Recover, then drop log lines of epochs that will run again."""
-        super().on_fit_start()
-        self.hparams.log.drop_after(self.hparams.epoch_counter.current)

@@ -28,7 +28,8 @@ def read_curves(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         None if nothing was logged, else for every stage one list per curve:
         ``epoch``, ``step``, ``loss_train``, ``loss_held_back`` and ``wer``,
         which has one per split, with None where something is unknown; and
-        notes on lines that were left out.
+        notes on lines that were left out, and on stages of which no epoch
+        was better than the start (epoch 0), so that nothing was learned.
 
     Raises
     ------
@@ -50,6 +51,7 @@ def read_curves(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         name: _curves([epochs[epoch] for epoch in sorted(epochs)])
         for name, epochs in stages.items()
     }
+    notes += [_unchanged(n) for n, one in curves.items() if _in_vain(one)]
     return curves or None, notes
 
 
@@ -87,6 +89,22 @@ def _curves(lines: list[dict]) -> dict[str, Any]:
         **{key: [line.get(key) for line in lines] for key in keys},
         "wer": {split: [row.get(split) for row in rates] for split in splits},
     }
+
+
+def _in_vain(stage: dict[str, Any]) -> bool:
+    """Whether the held-back loss was lowest before the first epoch; what is
+    not logged to its end says nothing about that."""
+    losses = stage["loss_held_back"]
+    if stage["epoch"][0] != 0 or len(losses) == 1 or None in losses:
+        return False
+    return losses[0] <= min(losses)
+
+
+def _unchanged(stage: str) -> str:
+    return (
+        f"No epoch of {stage} lowered the loss on the held-back speech: its "
+        "result is the model that it began with."
+    )
 
 
 def _rates(row: Any) -> dict[str, float]:

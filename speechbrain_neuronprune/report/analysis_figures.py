@@ -30,7 +30,8 @@ def read_analysis(folder: Path) -> dict[str, Any] | None:
         shares of those that are marked; ``splits`` with role and unpruned
         error rates; ``layers`` with saliencies, agreement of criteria and
         activations, under short names; and ``removals``, one row per split
-        and removal.
+        and removal, whose ``wer_difference`` is None in files of versions
+        that did not have it.
 
     Raises
     ------
@@ -122,7 +123,10 @@ def _row(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     place = " + ".join(layers)
     if len(layers) > 3:
         place = f"{len(layers)} layers together"
-    return {**row, "layers": layers, "place": place}
+    change = row.get("wer_difference")
+    if change is not None:
+        change = {key: change[key] for key in ("difference", "low", "high")}
+    return {**row, "layers": layers, "place": place, "wer_difference": change}
 
 
 def _layer(name: str, group: dict[str, Any]) -> dict[str, Any]:

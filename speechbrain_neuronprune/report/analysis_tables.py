@@ -14,6 +14,7 @@ from speechbrain_neuronprune.report.cells import (
     compared_row,
     row_of,
     table_of,
+    write_interval,
     write_rate,
 )
 
@@ -34,19 +35,20 @@ def removal_table(analysis: dict[str, Any]) -> str:
     """
     splits = analysis["splits"]
     rows = [row_of("unpruned", [write_rate(s["wer"]) for s in splits.values()])]
-    removals: dict[str, dict[str, float]] = {}
+    removals: dict[str, dict[str, dict]] = {}
     for row in analysis["removals"]:
         if row["part"] == "both" and row["ablation"] == "zero":
             label = f"{row['place']}, by {row['criterion']}"
-            removals.setdefault(label, {})[row["split"]] = row["wer"]
+            removals.setdefault(label, {})[row["split"]] = row
     rows += [
-        row_of(label, [_against(rates, name, splits) for name in splits])
-        for label, rates in removals.items()
+        row_of(label, [_against(found, name, splits) for name in splits])
+        for label, found in removals.items()
     ]
     hypo, hyper = (100 * analysis[part] for part in ("hypo", "hyper"))
     explanation = (
         "Word error rates. Small figures: change relative to the unpruned "
-        "model. Utterances: "
+        "model; in points, with the 95 % interval of a paired bootstrap over "
+        "utterances. Utterances: "
         + ", ".join(f"{n} {s['utterances']:,}" for n, s in splits.items())
         + "."
     )
@@ -150,10 +152,10 @@ def systems_table(systems: dict[str, dict[str, float]]) -> str:
     )
 
 
-def _against(
-    rates: dict[str, float], split: str, splits: dict[str, Any]
-) -> str:
-    return compared_cell(rates.get(split), splits[split]["wer"], write_rate)
+def _against(found: dict[str, dict], split: str, splits: dict[str, Any]) -> str:
+    row = found.get(split) or {"wer": None, "wer_difference": None}
+    cell = compared_cell(row["wer"], splits[split]["wer"], write_rate)
+    return cell + write_interval(row["wer_difference"])
 
 
 def _activity(summary: dict[str, Any] | None) -> str:

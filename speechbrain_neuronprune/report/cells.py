@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from speechbrain_neuronprune.report import template
@@ -155,6 +155,33 @@ def write_rate(value: float | None) -> str:
     ('5.40 %', '–')
     """
     return UNKNOWN if value is None else f"{value:.2f} %"
+
+
+def write_interval(change: Mapping[str, float] | None) -> str:
+    """Write a difference of error rates and its interval.
+
+    Arguments
+    ---------
+    change : mapping or None
+        ``difference``, ``low`` and ``high``, in points; None if unknown.
+
+    Returns
+    -------
+    str
+        HTML; nothing if unknown.
+
+    Example
+    -------
+    >>> write_interval({"difference": 0.5, "low": -0.25, "high": 1.25})
+    '<small>+0.50 (−0.25 to +1.25)</small>'
+    """
+    if change is None:
+        return ""
+    difference, low, high = (
+        f"{change[key]:+.2f}".replace("-", MINUS)
+        for key in ("difference", "low", "high")
+    )
+    return f"<small>{difference} ({low} to {high})</small>"
 
 
 def write_quantity(value: float) -> str:

@@ -67,7 +67,9 @@ CAPTIONS = {
     "removal": (
         "Removing neurons",
         "Nothing is trained afterwards. A line that leaves its panel at the "
-        "top goes far beyond the unpruned error rate. Splits have vertical "
+        "top goes far beyond the unpruned error rate. Shaded, and a line at "
+        "the diamond: the 95 % interval of the difference to the unpruned "
+        "model, from a paired bootstrap over utterances. Splits have vertical "
         "axes of their own.",
     ),
     "adaptation": (

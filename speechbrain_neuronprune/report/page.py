@@ -119,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 on bad input, which one sentence on standard error explains.
+        0, or 1 on bad input, which one sentence on standard error explains.
+        A command line that cannot be understood ends in status 2, as in all
+        commands.
     """
     parser = argparse.ArgumentParser(
         prog="neuronprune-report",
@@ -134,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = write_report(options.run_folder, options.output)
     except NeuronPruneError as error:
         print(f"neuronprune-report: {error}", file=sys.stderr)
-        return 2
+        return 1
     print(page)
     return 0
 

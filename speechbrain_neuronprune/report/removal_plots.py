@@ -41,7 +41,7 @@ def plot_removals(analysis: dict[str, Any], criterion: str) -> Figure:
     -------
     Figure
         One row per layer, one column per split, one line per part of the
-        ranking.
+        ranking, with its 95 % interval where that is known.
     """
     splits = analysis["splits"]
     rows = [
@@ -89,8 +89,9 @@ def _draw_panel(axes: Axes, rows: list[dict], unpruned: float) -> None:
                     linestyle=style,
                     linewidth=1.6 if ablation == "zero" else 1.1,
                 )
+        _draw_band(axes, _line(rows, part, "zero"), unpruned, colour)
     for row in _line(rows, "both", "zero"):
-        _draw_both(axes, 100 * row["share"], row["wer"])
+        _draw_both(axes, row, unpruned)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlim(left=0)
 
@@ -100,16 +101,39 @@ def _line(rows: list[dict], part: str, ablation: str) -> list[dict]:
     return sorted(chosen, key=lambda row: row["share"])
 
 
-def _draw_both(axes: Axes, share: float, rate: float) -> None:
+def _draw_band(
+    axes: Axes, rows: list[dict], unpruned: float, colour: str
+) -> None:
+    """Shade the interval of the difference to the unpruned model."""
+    known = [row for row in rows if row["wer_difference"]]
+    if known:
+        changes = [{"low": 0.0, "high": 0.0}]
+        changes += [row["wer_difference"] for row in known]
+        axes.fill_between(
+            [0, *(100 * row["share"] for row in known)],
+            [unpruned + change["low"] for change in changes],
+            [unpruned + change["high"] for change in changes],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+
+
+def _draw_both(axes: Axes, row: dict, unpruned: float) -> None:
+    ink, share = matplotlib.rcParams["text.color"], 100 * row["share"]
     axes.plot(
         [share],
-        [rate],
+        [row["wer"]],
         marker="D",
         markersize=7,
         markerfacecolor="none",
-        color=matplotlib.rcParams["text.color"],
+        color=ink,
         zorder=3,
     )
+    change = row["wer_difference"]
+    if change:
+        ends = unpruned + change["low"], unpruned + change["high"]
+        axes.vlines(share, *ends, color=ink, linewidth=1.1, zorder=2)
 
 
 def _fit(axes: Axes, rates: Iterable[float], unpruned: float) -> None:

@@ -50,3 +50,16 @@ def test_a_state_is_a_copy_and_comes_back(model):
     assert not same(model, kept)
     update.load_state_dict(learned)
     assert same(update.finish(), kept)
+
+
+def test_norms_keep_their_statistics(model):
+    norm = model[1]
+    norm.running_mean.normal_()
+    expected = norm.running_mean.clone()
+    update = FullUpdate(model)
+    learn(model.train(), update)
+    assert norm.running_mean.equal(expected)
+    update.finish()
+    assert type(norm) is nn.BatchNorm1d
+    model(torch.randn(8, 3))
+    assert not norm.running_mean.equal(expected)

@@ -133,5 +133,21 @@ def test_errors_are_pooled(tmp_path):
             "character_errors": 1,
             "characters": 20,
             "cer": 5.0,
+            "wer_difference": None,
         }
     ]
+
+
+def test_errors_are_compared_with_the_untouched_model(tmp_path):
+    header = {"split": "dev", "words": [2, 3], "characters": [5, 15]}
+    log = MeasurementLog(tmp_path / "dev.jsonl", header)
+    removals = [Removal("none"), Removal("hypo", 0.25)]
+    for one, errors in zip(removals, ([0, 3], [1, 3]), strict=True):
+        log.append(
+            one.facts(), {"word_errors": errors, "character_errors": errors}
+        )
+    untouched, changed = pool([log], removals)
+    assert untouched["wer_difference"] is None
+    found = changed["wer_difference"]
+    assert found["difference"] == changed["wer"] - untouched["wer"] == 20.0
+    assert (found["low"], found["high"]) == (0.0, 50.0)

@@ -55,6 +55,21 @@ def test_scores_are_those_of_the_whole_encoder(ranking, recogniser, waves):
             torch.testing.assert_close(found, values)
 
 
+def test_the_stride_of_the_lagged_criterion(recogniser, waves, speech):
+    settings = AnalysisSettings(("mi_lagged",), window=4, lag_stride=3)
+    cut = CutRecogniser(recogniser, GROUPS)
+    found = rank(cut, GROUPS, speech("dev"), [], settings).scores
+    encoder, every = recogniser.mods.encoder, {}
+    for stride in (1, 3):
+        every[stride] = measure_saliency(
+            encoder, waves("dev"), ["mi_lagged"], window=4, lag_stride=stride
+        )
+    for name in GROUPS:
+        values = found["mi_lagged"][name]
+        torch.testing.assert_close(values, every[3]["mi_lagged"][name])
+        assert not values.allclose(every[1]["mi_lagged"][name])
+
+
 def test_activations_of_the_ranking_speech_and_of_splits(
     ranking, recogniser, waves
 ):

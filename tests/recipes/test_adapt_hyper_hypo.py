@@ -67,6 +67,7 @@ def adapt(start, corpus, output, **changes):
         "hyper": 0.1,
         "epochs": 2,
         "lr": 0.01,
+        "fraction": 1.0,
         "max_batch_length": 6,
     }
     return run("adapt_hyper_hypo", "adapt_hyper_hypo", **options | changes)
@@ -109,7 +110,7 @@ def test_it_measures_before_and_after(adapted):
         )
         assert split["wer"] == pytest.approx(100 * errors / words)
     log = (adapted / "adaptation.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2]
 
 
 def test_only_chosen_neurons_have_changed(model, adapted):
@@ -137,6 +138,23 @@ def test_the_patch_makes_the_adapted_model_of_the_starting_one(model, adapted):
     network = recogniser.hparams.model.state_dict()
     for name, value in weights(model).items():
         assert value.equal(network[name])
+
+
+def test_a_start_that_counts_stays_where_learning_only_does_harm(
+    model, corpus, tmp_path
+):
+    output = tmp_path / "harmed"
+    status, messages = adapt(model, corpus, output, lr=0.3, start_counts=True)
+    assert status == 0, messages
+    start, *epochs = [
+        json.loads(line)["loss_held_back"]
+        for line in (output / "adaptation.jsonl").read_text().splitlines()
+    ]
+    assert start < min(epochs)
+    results = json.loads((output / "adaptation.json").read_text())
+    assert results["after"] == results["before"]
+    before, after = weights(model), weights(output / "model")
+    assert all(before[name].equal(after[name]) for name in before)
 
 
 def test_a_run_that_was_stopped_goes_on(model, corpus, adapted, tmp_path):

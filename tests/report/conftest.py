@@ -174,7 +174,15 @@ def _removal(split, part, share, layers, criterion, ablation="zero"):
         "character_errors": round(errors),
         "characters": 5000,
         "cer": errors / 50,
+        "wer_difference": _difference(split, errors)
+        if part != "none"
+        else None,
     }
+
+
+def _difference(split, errors):
+    change = errors / 10 - UNPRUNED[split]
+    return {"difference": change, "low": change - 0.5, "high": change + 1}
 
 
 def _removals():

@@ -57,6 +57,34 @@ def test_a_repeated_epoch_counts_once(tmp_path):
     assert read_curves(tmp_path)[0]["A"]["step"] == [1, 7]
 
 
+@pytest.mark.parametrize(
+    ("losses", "in_vain"),
+    [
+        ([1.0, 1.5, 1.2], True),
+        ([1.0, 1.0], True),
+        ([1.0, 0.9, 1.2], False),
+        ([1.0], False),  # no epoch is over yet
+    ],
+)
+def test_a_stage_that_ended_where_it_began_is_noted(tmp_path, losses, in_vain):
+    lines = [
+        {"stage": "round1/stage1", "epoch": n, "loss_held_back": loss}
+        for n, loss in enumerate(losses)
+    ]
+    log(tmp_path, *lines)
+    curves, notes = read_curves(tmp_path)
+    assert curves["round1/stage1"]["epoch"] == list(range(len(losses)))
+    assert [("No epoch of round1/stage1 lowered" in n) for n in notes] == (
+        [True] if in_vain else []
+    )
+
+
+def test_a_log_without_the_start_tells_nothing_about_it(tmp_path):
+    lines = [{"epoch": n, "loss_held_back": float(n)} for n in (1, 2)]
+    log(tmp_path, *lines)
+    assert read_curves(tmp_path)[1] == []
+
+
 def test_nothing_yet(tmp_path):
     assert read_curves(tmp_path) == (None, [])
     assert read_systems(tmp_path) is None

@@ -89,6 +89,15 @@ def test_a_split_without_its_unpruned_error_rate(analysis_folder):
         read_analysis(analysis_folder)
 
 
+def test_an_interval_that_lacks_an_end(analysis_folder):
+    def change(content):
+        del content["measurements"][1]["wer_difference"]["low"]
+
+    edit(analysis_folder, change)
+    with pytest.raises(DataError, match="misspells 'low'"):
+        read_analysis(analysis_folder)
+
+
 @given(st.lists(PARTS.map(".".join), min_size=1, unique=True))
 def test_short_names_are_distinct_pieces(groups):
     names = short_names(groups)

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import json
 import re
 
 import pytest
@@ -40,8 +41,22 @@ def test_removals_are_compared_with_the_unpruned_model(analysis):
     assert head == ["removed from", "dev", "reverb"]
     assert unpruned == ["unpruned", "9.10 %", "42.40 %"]
     assert len(others) == 3 * 2
-    assert others[0] == ["linear1, by mi", "9.22 % +1.3 %", "42.52 % +0.3 %"]
+    assert others[0] == [
+        "linear1, by mi",
+        "9.22 % +1.3 % +0.12 (−0.38 to +1.12)",
+        "42.52 % +0.3 % +0.12 (−0.38 to +1.12)",
+    ]
     assert "Utterances: dev 330, reverb 330." in html
+
+
+def test_an_analysis_of_a_version_without_intervals(analysis_folder):
+    path = analysis_folder / "analysis.json"
+    content = json.loads(path.read_text())
+    for row in content["measurements"]:
+        del row["wer_difference"]
+    path.write_text(json.dumps(content))
+    html = removal_table(read_analysis(analysis_folder))
+    assert rows(html)[2][1:] == ["9.22 % +1.3 %", "42.52 % +0.3 %"]
 
 
 def test_dead_neurons(analysis):

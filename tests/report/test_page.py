@@ -224,7 +224,7 @@ def test_command_line(run_folder, tmp_path, capsys):
 
 
 def test_command_line_on_bad_input(tmp_path, capsys):
-    assert main([str(tmp_path / "nowhere")]) == 2
+    assert main([str(tmp_path / "nowhere")]) == 1
     output = capsys.readouterr()
     assert output.out == ""
     (line,) = output.err.splitlines()

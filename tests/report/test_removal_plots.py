@@ -5,6 +5,7 @@ Authors
 """
 
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
 
 from speechbrain_neuronprune.report.analysis_figures import read_analysis
 from speechbrain_neuronprune.report.canvas import PARTS, to_png
@@ -65,6 +66,27 @@ def test_mean_ablation_is_dashed(analysis):
     assert curves(figure.axes[0], PARTS["hypo"], "--") == []
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [*PARTS, "unpruned", "hypo and hyper"]
+
+
+def test_intervals_are_shaded(analysis):
+    axes = plot_removals(analysis, "mi").axes[0]
+    bands = [c for c in axes.collections if isinstance(c, PolyCollection)]
+    assert len(bands) == len(PARTS)
+    [line] = curves(axes, PARTS["hypo"])
+    ends = bands[list(PARTS).index("hypo")].get_paths()[0].vertices
+    for share, rate in list(zip(*line.get_data(), strict=True))[1:]:
+        at = {round(y - rate, 6) for x, y in ends if abs(x - share) < 1e-9}
+        assert at == {-0.5, 1.0}
+    [mark] = [c for c in axes.collections if isinstance(c, LineCollection)]
+    low, high = mark.get_segments()[0][:, 1]
+    assert high - low == pytest.approx(1.5)
+
+
+def test_without_intervals_nothing_is_shaded(analysis):
+    for row in analysis["removals"]:
+        row["wer_difference"] = None
+    axes = plot_removals(analysis, "mi").axes[0]
+    assert list(axes.collections) == []
 
 
 def test_hypo_and_hyper_together_are_one_mark(analysis):

@@ -1,0 +1,115 @@
+"""Word error rates over seeds, their paired differences, and tables of both.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import bootstrap
+
+# Of every utterance of a run, its errors and its words
+Utterances = Mapping[str, Sequence[int]]
+
+RESAMPLES = 10_000
+AT_A_TIME = 500  # resamples, as each is as large as all utterances
+
+
+def pooled(runs: Sequence[Utterances]) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over runs on the same speech.
+
+    Arguments
+    ---------
+    runs : sequence of mapping
+        Of one run per seed; all name the same utterances.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        Errors (utterances,) and words (utterances,), ordered by name.
+    """
+    names = sorted(runs[0])
+    counts = np.array([[run[name] for name in names] for run in runs])
+    return counts[..., 0].sum(0), counts[..., 1].sum(0)
+
+
+def paired_difference(
+    one: Sequence[Utterances], other: Sequence[Utterances]
+) -> dict[str, float]:
+    """WER of ``one`` less that of ``other``, with a 95 % interval.
+
+    Pooled over seeds; the bootstrap draws utterances, the same for both.
+
+    Arguments
+    ---------
+    one : sequence of mapping
+        See ``pooled``.
+    other : sequence of mapping
+        As many runs, on the same utterances.
+
+    Returns
+    -------
+    dict of str to float
+        ``difference``, ``low`` and ``high``, in percent of the words.
+    """
+    (errors, words), (others, _) = pooled(one), pooled(other)
+
+    def gap(a: np.ndarray, b: np.ndarray, n: np.ndarray, axis: int = -1):
+        return 100 * (a.sum(axis) - b.sum(axis)) / n.sum(axis)
+
+    interval = bootstrap(
+        (errors, others, words),
+        gap,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=AT_A_TIME,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return {
+        "difference": float(gap(errors, others, words)),
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }
+
+
+def mean_and_spread(values: Sequence[float]) -> dict[str, float | list[float]]:
+    """Over seeds.
+
+    Arguments
+    ---------
+    values : sequence of float
+        One per seed.
+
+    Returns
+    -------
+    dict
+        The ``seeds``' values, their ``mean``, and their ``spread`` (standard
+        deviation; 0 for one seed).
+    """
+    spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return {
+        "seeds": list(values),
+        "mean": float(np.mean(values)),
+        "spread": float(spread),
+    }
+
+
+def mean_cell(rate: Mapping[str, float]) -> str:
+    """A mean and its spread in a cell of a table."""
+    return f"{rate['mean']:.2f} ± {rate['spread']:.2f}"
+
+
+def interval_cell(gap: Mapping[str, float] | None) -> str:
+    """A difference and its interval in a cell of a table, or nothing."""
+    if gap is None:
+        return ""
+    return f"{gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of finished cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,198 @@
+"""The Brain that adapts: the start counts, and a kill changes nothing.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from speechbrain.nnet.losses import ctc_loss
+
+from speechbrain_neuronprune.adaptation.early_stopping import (
+    EarlyStopping,
+    EpochsUntilStopping,
+)
+from speechbrain_neuronprune.adaptation.full import FullUpdate
+from speechbrain_neuronprune.brains.adaptation import AdaptationASR
+from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.dataio import speech_dataset
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.epoch_log import EpochLog
+from speechbrain_neuronprune.errors import TrainingError
+from tests.tiny_recogniser import write_recogniser
+
+PATIENCE = 2
+
+
+@pytest.fixture(scope="module")
+def recogniser(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recogniser") / "run"
+    return load_model(str(write_recogniser(folder)))
+
+
+def speech():
+    """Noise, with labels that are no matter."""
+    waves = {str(n): torch.randn(8000 + 500 * n) for n in range(4)}
+    rows = {
+        name: {
+            "wav": name,
+            "duration": 0.5,
+            "wrd": "",
+            "labels": [1 + int(name) % 3],
+        }
+        for name in waves
+    }
+    return speech_dataset(rows, waves.__getitem__)
+
+
+@pytest.fixture
+def adapt(recogniser, tmp_path):
+    """Fit, in a folder; what learns is a copy of the recogniser."""
+    torch.manual_seed(0)
+    data = speech()
+
+    def fit(lr, folder="run", epochs=4, uphill=False, start_counts=True):
+        own = copy.deepcopy(recogniser)
+        stopping = EarlyStopping(PATIENCE)
+        counter = EpochsUntilStopping(epochs, stopping)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        parts = {"stopping": stopping, "counter": counter}
+        parts["model"] = own.mods.encoder
+        brain = AdaptationASR.of(
+            own,
+            FullUpdate(own.mods.encoder),
+            {
+                "ctc_cost": partial(ctc_loss, blank_index=0),
+                "blank_index": 0,
+                "loss": "ctc",
+                "epoch_counter": counter,
+                "stopping": stopping,
+                "start_counts": start_counts,
+                "log": EpochLog(tmp_path / folder / "epochs.jsonl"),
+            },
+            opt_class=partial(torch.optim.SGD, lr=lr, maximize=uphill),
+            run_opts={"noprogressbar": True},
+            checkpointer=AtomicCheckpointer(tmp_path / folder / "save", parts),
+        )
+        options = {"batch_size": 2}
+        brain.fit(
+            counter,
+            data,
+            data,
+            train_loader_kwargs=options,
+            valid_loader_kwargs=options,
+        )
+        assert statistics(own) == statistics(recogniser)
+        return stopping, brain.hparams.log.lines()
+
+    return fit
+
+
+def statistics(recogniser):
+    normalize = recogniser.mods.encoder.normalize
+    return normalize.count, normalize.glob_mean.tolist()
+
+
+def losses(lines):
+    return [line["loss_held_back"] for line in lines]
+
+
+def test_what_only_makes_it_worse_ends_where_it_began(adapt, recogniser):
+    stopping, lines = adapt(lr=0.3, uphill=True)
+    assert [line["epoch"] for line in lines] == list(range(2 + PATIENCE))
+    assert lines[0]["step"] == 0 and "loss_train" not in lines[0]
+    assert stopping.lowest == losses(lines)[0] < min(losses(lines)[1:])
+    for name, value in recogniser.mods.encoder.state_dict().items():
+        assert stopping.best[name].equal(value)
+
+
+def test_a_start_that_does_not_count_is_only_logged(adapt):
+    stopping, lines = adapt(lr=0.3, uphill=True, start_counts=False)
+    assert lines[0]["epoch"] == 0
+    assert stopping.lowest == min(losses(lines)[1:]) > losses(lines)[0]
+
+
+def test_what_makes_it_better_is_taken(adapt):
+    stopping, lines = adapt(lr=0.05, epochs=2)
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert stopping.lowest == min(losses(lines)[1:]) < losses(lines)[0]
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 3])
+def test_a_kill_changes_nothing(adapt, monkeypatch, batches):
+    expected, whole = adapt(lr=0.05, folder="whole", epochs=2)
+    fit_batch, done = AdaptationASR.fit_batch, []
+
+    def killed(brain, batch):
+        if len(done) == batches:
+            raise KeyboardInterrupt
+        done.append(batch)
+        return fit_batch(brain, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AdaptationASR, "fit_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            adapt(lr=0.05, epochs=2)
+    stopping, lines = adapt(lr=0.05, epochs=2)
+    assert lines == whole
+    assert stopping.lowest == expected.lowest
+    for name, value in expected.best.items():
+        assert stopping.best[name].equal(value)
+
+
+# ----------------------------------------------------------------- labels
+
+
+class Louder(torch.nn.Module):
+    """An augmentation that can be recognised, and perhaps repeats."""
+
+    def __init__(self, copies=1):
+        super().__init__()
+        self.copies = copies
+        self.calls = 0
+
+    def forward(self, wavs, lengths):
+        self.calls += 1
+        return (
+            torch.cat([2.0 * wavs] * self.copies),
+            torch.cat([lengths] * self.copies),
+        )
+
+
+def brain_that_labels(recogniser, **hparams):
+    hparams = {"blank_index": 0, **hparams}
+    return AdaptationASR.of(recogniser, None, hparams)
+
+
+def test_without_views_nothing_is_augmented(recogniser):
+    augment = Louder()
+    brain = brain_that_labels(recogniser, wav_augment=augment)
+    labels = brain.label(speech(), batch_size=2)
+    assert augment.calls == 0
+    assert set(labels) == set("0123")
+
+
+def test_views_of_an_augmentation_that_does_nothing_agree(recogniser):
+    data = speech()
+    plain = brain_that_labels(recogniser).label(data, batch_size=2)
+    agreed = brain_that_labels(recogniser).label(data, views=2, batch_size=2)
+    for name, label in agreed.items():
+        assert label.tokens == plain[name].tokens
+        assert label.confidence == (0.0 if label.tokens else -float("inf"))
+
+
+def test_every_view_is_augmented_in_evaluation(recogniser):
+    augment = Louder()
+    brain = brain_that_labels(recogniser, wav_augment=augment)
+    brain.label(speech(), views=3, batch_size=2)
+    assert augment.calls == 3 * 2
+    assert not brain.modules.training
+
+
+def test_an_augmentation_that_repeats_is_refused(recogniser):
+    brain = brain_that_labels(recogniser, wav_augment=Louder(copies=2))
+    with pytest.raises(TrainingError, match="4 utterances of 2"):
+        brain.label(speech(), views=1, batch_size=2)
