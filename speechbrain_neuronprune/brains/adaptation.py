@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -296,6 +297,13 @@ class AdaptationASR(sb.Brain):
         if should_step and hasattr(self.hparams, "lr_annealing"):
             self.hparams.lr_annealing(self.optimizer)
 
+    def update_average(self, loss: Tensor, avg_loss: float) -> float:
+        """Not a number as soon as one held-back loss is none; the host would
+        leave it out, and a model that gives NaN alone would be the best."""
+        if self.modules.training or torch.isfinite(loss):
+            return super().update_average(loss, avg_loss)
+        return math.nan
+
     def on_stage_end(
         self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
     ) -> None:
@@ -316,6 +324,10 @@ class AdaptationASR(sb.Brain):
             {
                 "epoch": epoch,
                 "step": self.optimizer_step,
-                **{f"loss_{name}": value for name, value in losses.items()},
+                **{
+                    # JSON knows no NaN.
+                    f"loss_{name}": value if math.isfinite(value) else None
+                    for name, value in losses.items()
+                },
             }
         )

@@ -121,6 +121,21 @@ def test_what_makes_it_better_is_taken(adapt):
     assert stopping.lowest == min(losses(lines)[1:]) < losses(lines)[0]
 
 
+def test_a_held_back_loss_that_is_no_number_is_never_the_best(
+    adapt, monkeypatch
+):
+    objectives = AdaptationASR.compute_objectives
+
+    def broken(brain, predictions, batch, stage):
+        loss = objectives(brain, predictions, batch, stage)
+        return loss if brain.modules.training else loss * float("nan")
+
+    monkeypatch.setattr(AdaptationASR, "compute_objectives", broken)
+    stopping, lines = adapt(lr=0.05, epochs=2)
+    assert stopping.best is None
+    assert losses(lines) == [None] * 3
+
+
 @pytest.mark.parametrize("batches", [0, 1, 2, 3])
 def test_a_kill_changes_nothing(adapt, monkeypatch, batches):
     expected, whole = adapt(lr=0.05, folder="whole", epochs=2)
