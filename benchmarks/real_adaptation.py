@@ -13,7 +13,8 @@ neurons.
 
 A model is a model directory; the first one gets seed 1. All corpora are in
 LibriSpeech layout and have the splits train, dev and test; the transcripts of
-a domain's train are never read. An arm can carry changes of
+a domain's train are read for the arm ``bound`` alone, which says what true
+labels of the same speech would give. An arm can carry changes of
 hparams/adapt_hyper_hypo.yaml of its own, to tune it on dev:
 
     ... --tests dev --arms A B B:lr=0.003,epochs=5
@@ -60,7 +61,12 @@ from tqdm import tqdm
 
 from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
-from speechbrain_neuronprune.dataio import cached_reader, read_rows
+from speechbrain_neuronprune.dataio import (
+    Rows,
+    cached_reader,
+    read_rows,
+    with_tokens,
+)
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
@@ -88,6 +94,7 @@ def neurons(choice: str) -> dict[str, Any]:
     return {"model": "B", "neurons": choice}
 
 
+BOUND = "bound"
 ARMS: dict[str, Arm] = {
     "A": Arm("everything", {"model": "A"}),
     "B": Arm("hyper and hypo neurons", {"model": "B"}),
@@ -100,26 +107,31 @@ ARMS: dict[str, Arm] = {
     "hyper": Arm("hyper neurons", neurons("hyper")),
     "scaling": Arm("a factor for each neuron (LHUC)", {"model": "scaling"}),
     "entropy": Arm("everything, by entropy", {"model": "entropy"}),
+    BOUND: Arm("everything, from true labels", {"model": "A", "fraction": 1.0}),
 }
 # Every arm has its own: lr is that of neurons and factors, lr_all that of
 # everything
-LEARNING_RATES: dict[str, dict[str, float]] = {
+LEARNING_RATES: dict[str, dict[str, Any]] = {
     "A": {"lr_all": 0.0003},
     "B": {"lr": 0.001},
     "C": {"lr": 0.001, "lr_all": 0.0003},
     "D": {"lr_all": 0.0003},
     "random": {"lr": 0.001},
     "medium": {"lr": 0.001},
-    "layers": {"lr": 0.001},
+    "layers": {"lr": 0.0003},
     "hypo": {"lr": 0.001},
     "hyper": {"lr": 0.001},
-    "scaling": {"lr": 0.001},
-    "entropy": {"lr_all": 0.0003},
+    "scaling": {"lr": 0.01},
+    "entropy": {"lr_all": 0.00003, "epochs": 2},
+    BOUND: {"lr_all": 0.0003},
 }
+# For all arms: labels that views agree on, all epochs of a declining rate
+COMMON = {"views": 6, "fraction": 0.5, "epochs": 5, "patience": None}
 NONE = "none"  # the starting model
 REFERENCES = ("A", "random")
 PLACES = ("home", "new")
 UNLABELLED = "train"
+LABELLED = "labelled-"  # manifests of the same speech with its transcripts
 
 
 def changes_of(arm: str, common: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +151,8 @@ def changes_of(arm: str, common: dict[str, Any]) -> dict[str, Any]:
     """
     name, _, own = arm.partition(":")
     changes = [read_change(one) for one in own.split(",") if one]
-    return ARMS[name].changes | LEARNING_RATES[name] | common | dict(changes)
+    arms = ARMS[name].changes | LEARNING_RATES[name]
+    return COMMON | arms | common | dict(changes)
 
 
 def read_change(text: str) -> tuple[str, Any]:
@@ -209,6 +222,21 @@ class RememberingAdaptation(DomainAdaptation):
         return MEMORY.known[key]
 
 
+class InformedAdaptation(RememberingAdaptation):
+    """Knows the true labels of the new domain: a bound, no adaptation."""
+
+    truth: Rows
+
+    def label(self) -> dict[str, PseudoLabel]:
+        """What was said, and no doubt about it."""
+        blank = self.hparams["blank_index"]
+        labelled = with_tokens(self.truth, self.recogniser.tokenizer, blank)
+        return {
+            name: PseudoLabel(row["labels"], 0.0)
+            for name, row in labelled.items()
+        }
+
+
 def seeds_of(options: argparse.Namespace) -> range:
     """The models' seeds, counted from 1."""
     return range(1, len(options.models) + 1)
@@ -244,7 +272,12 @@ def adapt(
         )
     recogniser = load_model(hparams["starting_model"], options.device)
     run_opts = {"device": options.device, "noprogressbar": True}
-    RememberingAdaptation(recogniser, speech, hparams, run_opts).run()
+    name = arm.partition(":")[0]
+    kind = InformedAdaptation if name == BOUND else RememberingAdaptation
+    adaptation = kind(recogniser, speech, hparams, run_opts)
+    if name == BOUND:
+        adaptation.truth = read_manifest(options, LABELLED + domain, UNLABELLED)
+    adaptation.run()
     tidy(folder)
 
 
@@ -320,21 +353,28 @@ def prepare(options: argparse.Namespace) -> None:
             te_splits=[options.tests],
             unlabelled_splits=[UNLABELLED],
         )
+        if any(arm.startswith(BOUND) for arm in options.arms):
+            prepare_librispeech_layout(
+                folder,
+                options.output / "manifests" / f"{LABELLED}{name}",
+                te_splits=[UNLABELLED],
+            )
+
+
+def read_manifest(options: argparse.Namespace, name: str, split: str) -> Rows:
+    """The rows of one split."""
+    return read_rows(options.output / "manifests" / name / f"{split}.csv")
 
 
 def read_domain(options: argparse.Namespace, domain: str) -> DomainSpeech:
     """The speech of one domain, and that of home."""
-
-    def rows(name: str, split: str) -> dict[str, Any]:
-        return read_rows(options.output / "manifests" / name / f"{split}.csv")
-
     tests = options.tests
     return DomainSpeech(
-        target=rows(domain, UNLABELLED),
-        home=rows("home", options.home_split),
+        target=read_manifest(options, domain, UNLABELLED),
+        home=read_manifest(options, "home", options.home_split),
         tests={
-            f"home/{tests}": rows("home", tests),
-            f"target/{tests}": rows(domain, tests),
+            f"home/{tests}": read_manifest(options, "home", tests),
+            f"target/{tests}": read_manifest(options, domain, tests),
         },
         read=MEMORY.read,
     )
@@ -590,7 +630,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--domains", type=Path, nargs="+", required=True)
     parser.add_argument("--tests", default="test", help="a split, as dev")
     parser.add_argument("--output", type=Path, default="results/adaptation")
-    parser.add_argument("--arms", nargs="+", type=known_arm, default=list(ARMS))
+    usual = [arm for arm in ARMS if arm != BOUND]
+    parser.add_argument("--arms", nargs="+", type=known_arm, default=usual)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -6,6 +6,7 @@ Authors
 """
 
 import json
+import shutil
 
 import pytest
 
@@ -122,7 +123,8 @@ def test_tables_and_plot(script, options, tmp_path):
 def test_an_arm_may_carry_changes(script, tmp_path):
     arm = script.known_arm("B:lr=0.003,epochs=5")
     changes = script.changes_of(arm, {"epochs": 2, "patience": 1})
-    assert changes == {"model": "B", "lr": 0.003, "epochs": 5, "patience": 1}
+    own = {"model": "B", "lr": 0.003, "epochs": 5, "patience": 1}
+    assert changes == script.COMMON | own
     folder = script.run_folder(tmp_path, 1, "reverb+noisy10", arm)
     assert folder == tmp_path / "1/reverb+noisy10/B_lr=0.003_epochs=5"
     assert script.describe(arm) == "hyper and hypo neurons"
@@ -206,3 +208,23 @@ def test_what_is_remembered_changes_no_weights(script, command, tmp_path):
     again = tmp_path / "again"
     script.main([*command, "--arms", "layers", "--output", str(again)])
     assert (again / "1/noise/layers" / name).read_bytes() == patch
+
+
+def test_the_bound_alone_knows_what_was_said(script, command, tmp_path):
+    train = tmp_path / "noise/train"
+    shutil.rmtree(train)
+    write_corpus(tmp_path / "noise", ("train",))
+    script.main([*command, "--arms", "A", "bound"])
+    runs = tmp_path / "output/1/noise"
+    labels = {
+        arm: json.loads((runs / arm / "round1/labels.json").read_text())
+        for arm in ("A", "bound")
+    }
+    spoken = {
+        line.split()[0]: len(line.split()) - 1
+        for path in train.rglob("*.trans.txt")
+        for line in path.read_text().splitlines()
+    }
+    heard = {name: len(label[0]) for name, label in labels["bound"].items()}
+    assert heard == spoken
+    assert labels["A"] != labels["bound"]
