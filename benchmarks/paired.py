@@ -4,16 +4,16 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
+
+from speechbrain_neuronprune.analysis.intervals import rate_difference
 
 # Of every utterance of a run, its errors and its words
 Utterances = Mapping[str, Sequence[int]]
 
 RESAMPLES = 10_000
-AT_A_TIME = 500  # resamples, as each is as large as all utterances
 
 
 def pooled(runs: Sequence[Utterances]) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,27 @@ def pooled(runs: Sequence[Utterances]) -> tuple[np.ndarray, np.ndarray]:
     names = sorted(runs[0])
     counts = np.array([[run[name] for name in names] for run in runs])
     return counts[..., 0].sum(0), counts[..., 1].sum(0)
+
+
+def sum_by_name(parts: Iterable[Utterances]) -> Utterances:
+    """Errors and words of all parts together.
+
+    Arguments
+    ---------
+    parts : iterable of mapping
+        Their utterances may differ; those of one name are added up.
+
+    Returns
+    -------
+    dict of str to list of int
+        Errors and words.
+    """
+    total: dict[str, list[int]] = {}
+    for part in parts:
+        for name, counts in part.items():
+            before = total.get(name, [0, 0])
+            total[name] = [a + b for a, b in zip(before, counts, strict=True)]
+    return total
 
 
 def paired_difference(
@@ -54,25 +75,7 @@ def paired_difference(
         ``difference``, ``low`` and ``high``, in percent of the words.
     """
     (errors, words), (others, _) = pooled(one), pooled(other)
-
-    def gap(a: np.ndarray, b: np.ndarray, n: np.ndarray, axis: int = -1):
-        return 100 * (a.sum(axis) - b.sum(axis)) / n.sum(axis)
-
-    interval = bootstrap(
-        (errors, others, words),
-        gap,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=AT_A_TIME,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return {
-        "difference": float(gap(errors, others, words)),
-        "low": float(interval.low),
-        "high": float(interval.high),
-    }
+    return rate_difference(errors, others, words, RESAMPLES)
 
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float | list[float]]:

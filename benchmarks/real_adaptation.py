@@ -34,7 +34,7 @@ import multiprocessing
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,7 @@ from paired import (
     mean_and_spread,
     mean_cell,
     paired_difference,
+    sum_by_name,
 )
 from torch import Tensor
 from tqdm import tqdm
@@ -472,16 +473,6 @@ def utterances(runs: Runs, place: str) -> list[Utterances]:
         sum_by_name(results[place]["utterances"] for results in run.values())
         for run in runs
     ]
-
-
-def sum_by_name(parts: Iterable[Utterances]) -> Utterances:
-    """Errors and words of all parts together."""
-    total: dict[str, list[int]] = {}
-    for part in parts:
-        for name, counts in part.items():
-            before = total.get(name, [0, 0])
-            total[name] = [a + b for a, b in zip(before, counts, strict=True)]
-    return total
 
 
 def figures(table: dict[str, Runs], name: str, place: str) -> dict[str, Any]:

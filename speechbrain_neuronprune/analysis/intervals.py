@@ -15,7 +15,10 @@ LEVEL = 0.95
 
 
 def rate_difference(
-    errors: Sequence[int], reference: Sequence[int], totals: Sequence[int]
+    errors: Sequence[int],
+    reference: Sequence[int],
+    totals: Sequence[int],
+    resamples: int = RESAMPLES,
 ) -> dict[str, float] | None:
     """Compare two error rates on the same utterances.
 
@@ -31,6 +34,8 @@ def rate_difference(
         Of every utterance, what they are compared with.
     totals : sequence of int
         How many there could be: the words of every utterance.
+    resamples : int
+        How many draws.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def rate_difference(
         paired=True,
         vectorized=True,
         confidence_level=LEVEL,
-        n_resamples=RESAMPLES,
+        n_resamples=resamples,
         batch=AT_A_TIME,
         method="percentile",
         # Its name before scipy 1.15, which later ones take as well.

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Does removing hyper and hypo neurons help in new domains?
+
+Paper B (arXiv 2001.01755, sec. 5) on real speech: it removes 2 to 12 % of the
+neurons of a layer, and says that hypo and hyper neurons are best removed in new
+domains, and that the medium ones are fatal to lose. Reads analyses of several
+models, one folder each, and puts them together: for every part of the ranking
+and every share, the change of the word error rate at home and in the new
+domains, pooled over models, with paired bootstrap intervals over utterances.
+
+    for seed in 1 2 3; do
+        neuronprune analyze MODEL$seed --output ANALYSIS$seed ...
+    done
+    python benchmarks/real_pruning.py ANALYSIS1 ANALYSIS2 ANALYSIS3
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from paired import (
+    Utterances,
+    interval_cell,
+    markdown_table,
+    paired_difference,
+    sum_by_name,
+)
+
+from speechbrain_neuronprune.analysis.run import ANALYSIS, MEASUREMENTS
+from speechbrain_neuronprune.files import atomic_path, write_json
+
+PARTS = ("hypo", "hyper", "medium", "random")
+PLACES = {"home": "home", "domain": "new domains"}
+
+# Of an analysis: place, then removal (as JSON), then errors by utterance
+Errors = dict[str, dict[str, Utterances]]
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read_errors(folder: Path) -> Errors:
+    """The errors of one model, summed over the domains of a place."""
+    analysis = json.loads((folder / ANALYSIS).read_text(encoding="utf-8"))
+    logs = [read_log(path) for path in (folder / MEASUREMENTS).glob("*.jsonl")]
+    found: Errors = {}
+    for place in PLACES:
+        here = [
+            errors
+            for split, errors in logs
+            if analysis["splits"][split]["role"] == place
+        ]
+        found[place] = {
+            removal: sum_by_name(errors[removal] for errors in here)
+            for removal in here[0]
+        }
+    return found
+
+
+def read_log(path: Path) -> tuple[str, dict[str, Utterances]]:
+    """A split, and for every removal its errors and words by utterance."""
+    with open(path, encoding="utf-8") as file:
+        header, *lines = [json.loads(line) for line in file]
+    names, words = header["utterances"], header["words"]
+    return header["split"], {
+        removal_key(line["removed"]): {
+            name: [errors, count]
+            for name, errors, count in zip(
+                names, line["errors"]["word_errors"], words, strict=True
+            )
+        }
+        for line in lines
+    }
+
+
+def removal_key(removed: dict[str, Any]) -> str:
+    """What tells removals apart; a layer set is told by its layers."""
+    return json.dumps(removed, sort_keys=True)
+
+
+# ------------------------------------------------------------- summarising
+
+
+def summarize(models: Sequence[Errors]) -> list[dict[str, Any]]:
+    """A row per removal: rates and changes, pooled over models.
+
+    Arguments
+    ---------
+    models : sequence of dict
+        See ``read_errors``; all have the same removals.
+
+    Returns
+    -------
+    list of dict
+        What was removed, and by place ``wer`` in per cent and the
+        ``change`` against the untouched models.
+    """
+    keys = list(models[0]["home"])
+    untouched = next(k for k in keys if json.loads(k)["part"] == "none")
+    rows = []
+    for key in keys:
+        row = json.loads(key)
+        for place in PLACES:
+            runs = [errors[place][key] for errors in models]
+            before = [errors[place][untouched] for errors in models]
+            row[place] = {
+                "wer": rate(runs),
+                "change": paired_difference(runs, before),
+            }
+        rows.append(row)
+    return rows
+
+
+def rate(runs: Iterable[Utterances]) -> float:
+    """The word error rate of all runs together, in per cent."""
+    counts = [counts for run in runs for counts in run.values()]
+    return 100 * sum(e for e, _ in counts) / sum(n for _, n in counts)
+
+
+# ------------------------------------------------------------------ showing
+
+
+def markdown(rows: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
+    """One line per layers, criterion and part; home and new domains at the
+    given shares."""
+    head = ["layers", "criterion", "removed"]
+    head += [f"{name}, {s:.0%}" for name in PLACES.values() for s in shares]
+    lines: dict[tuple[str, str, str], dict[tuple[str, float], str]] = {}
+    for row in rows:
+        if row["part"] == "none":
+            continue
+        layers = " + ".join(name.split(".")[-1] for name in row["layers"])
+        line = lines.setdefault(
+            (layers, row["criterion"] or "", row["part"]), {}
+        )
+        for place in PLACES:
+            cell = interval_cell(row[place]["change"])
+            line[place, round(row["share"], 6)] = cell
+    cells = [
+        [*names, *[line.get((p, s), "") for p in PLACES for s in shares]]
+        for names, line in lines.items()
+    ]
+    return markdown_table(head, cells)
+
+
+def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """WER over the share removed, from all layers together: a panel per
+    place and criterion."""
+    most = max(len(row["layers"]) for row in rows)
+    rows = [row for row in rows if len(row["layers"]) == most]
+    criteria = sorted({row["criterion"] for row in rows if row["criterion"]})
+    figure, axes = plt.subplots(
+        len(PLACES),
+        len(criteria),
+        figsize=(4.5 * len(criteria), 7),
+        squeeze=False,
+        sharex=True,
+    )
+    for line, (place, title) in zip(axes, PLACES.items(), strict=True):
+        for axis, criterion in zip(line, criteria, strict=True):
+            for part in PARTS:
+                points = sorted(
+                    (100 * row["share"], row[place]["wer"])
+                    for row in rows
+                    if row["part"] == part
+                    and row["criterion"] in (criterion, None)
+                )
+                share, wer = zip(*points, strict=True) if points else ((), ())
+                axis.plot(share, wer, marker="o", label=part)
+            axis.set_title(f"{title}, by {criterion}")
+            axis.set_ylabel("word error rate, %")
+            axis.set_yscale("log")
+            axis.grid(alpha=0.3)
+    axes[-1][0].set_xlabel("neurons removed, %")
+    axes[0][0].legend()
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read, put together, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("analyses", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path, default=Path("results/pruning"))
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.04, 0.12])
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    rows = summarize([read_errors(folder) for folder in options.analyses])
+    write_json(options.output / "pruning.json", {"rows": rows})
+    plot(rows, options.output / "pruning.png")
+    print(markdown(rows, options.shares))
+
+
+if __name__ == "__main__":
+    main()
