@@ -132,7 +132,12 @@ NONE = "none"  # the starting model
 REFERENCES = ("A", "random")
 PLACES = ("home", "new")
 UNLABELLED = "train"
-LABELLED = "labelled-"  # manifests of the same speech with its transcripts
+LABELLED = "labelled/"  # manifests of the same speech with its transcripts
+
+
+def name_of(arm: str) -> str:
+    """An arm's name, without its changes."""
+    return arm.partition(":")[0]
 
 
 def changes_of(arm: str, common: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +171,7 @@ def read_change(text: str) -> tuple[str, Any]:
 
 def known_arm(text: str) -> str:
     """Check an arm of the command line."""
-    name = text.partition(":")[0]
+    name = name_of(text)
     if name not in ARMS:
         raise argparse.ArgumentTypeError(
             f"there is no arm {name!r}; use {', '.join(ARMS)}, or one of "
@@ -199,28 +204,30 @@ class RememberingAdaptation(DomainAdaptation):
 
     def scores(self) -> dict[str, Tensor]:
         """As they were for another domain or arm."""
-        names = ("criterion", "layers", "window", "seed")
-        settings = [str(self.hparams[name]) for name in names]
-        return self._remembered(super().scores, *settings)
+        names = ("home_folder", "criterion", "layers", "window", "lag_stride")
+        return self._remembered(super().scores, *names)
 
     def label(self) -> dict[str, PseudoLabel]:
-        """As they were for another arm, from as many views."""
-        views = str(self.hparams["views"])
-        target = self.hparams["target_folder"]
-        return self._remembered(super().label, target, views)
+        """As they were for another arm, from the same views."""
+        return self._remembered(super().label, "target_folder", "views")
 
     def measure(self) -> dict[str, dict[str, Any]]:
         """As they were for another arm, before it."""
-        return self._remembered(super().measure, self.hparams["target_folder"])
+        return self._remembered(super().measure, "target_folder")
 
     def _remembered(self, make: Callable[[], Any], *settings: str) -> Any:
-        key = (make.__name__, fingerprint(self.encoder), *settings)
+        values = [str(self.hparams[name]) for name in (*settings, "seed")]
+        key = (make.__name__, fingerprint(self.encoder), *values)
         if key not in MEMORY.known:
             # Loaders draw a number. What is drawn in training must not depend
             # on which arms came before.
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(self._cuda()):
                 MEMORY.known[key] = make()
         return MEMORY.known[key]
+
+    def _cuda(self) -> list[torch.device]:
+        device = torch.device(self.recogniser.device)
+        return [device] if device.type == "cuda" else []
 
 
 class InformedAdaptation(RememberingAdaptation):
@@ -273,10 +280,10 @@ def adapt(
         )
     recogniser = load_model(hparams["starting_model"], options.device)
     run_opts = {"device": options.device, "noprogressbar": True}
-    name = arm.partition(":")[0]
-    kind = InformedAdaptation if name == BOUND else RememberingAdaptation
+    is_bound = name_of(arm) == BOUND
+    kind = InformedAdaptation if is_bound else RememberingAdaptation
     adaptation = kind(recogniser, speech, hparams, run_opts)
-    if name == BOUND:
+    if is_bound:
         adaptation.truth = read_manifest(options, LABELLED + domain, UNLABELLED)
     adaptation.run()
     tidy(folder)
@@ -354,7 +361,7 @@ def prepare(options: argparse.Namespace) -> None:
             te_splits=[options.tests],
             unlabelled_splits=[UNLABELLED],
         )
-        if any(arm.startswith(BOUND) for arm in options.arms):
+        if any(name_of(arm) == BOUND for arm in options.arms):
             prepare_librispeech_layout(
                 folder,
                 options.output / "manifests" / f"{LABELLED}{name}",
@@ -480,14 +487,9 @@ def figures(table: dict[str, Runs], name: str, place: str) -> dict[str, Any]:
     change in percent of that before, and compared with other rows."""
     runs = table[name]
     found = rates(runs, place)
-    before = rates(table[NONE], place)
-    changes = [
-        100 * (one - other) / other
-        for one, other in zip(found, before, strict=True)
-    ]
     return {
         **mean_and_spread(found),
-        "change": mean_and_spread(changes),
+        "change": relative_change(found, rates(table[NONE], place)),
         **{
             f"to {other}": paired_difference(
                 utterances(runs, place), utterances(table[other], place)
@@ -496,6 +498,18 @@ def figures(table: dict[str, Runs], name: str, place: str) -> dict[str, Any]:
             if other in table and other != name
         },
     }
+
+
+def relative_change(
+    after: Sequence[float], before: Sequence[float]
+) -> dict[str, Any] | None:
+    """In percent of what was before; None if there were no errors."""
+    if not all(before):
+        return None
+    pairs = zip(after, before, strict=True)
+    return mean_and_spread(
+        [100 * (one - other) / other for one, other in pairs]
+    )
 
 
 def summarize(options: argparse.Namespace) -> dict[str, Any]:
@@ -524,7 +538,7 @@ def summarize(options: argparse.Namespace) -> dict[str, Any]:
 
 def describe(name: str) -> str:
     """What learns in a row."""
-    return "" if name == NONE else ARMS[name.partition(":")[0]].learns
+    return "" if name == NONE else ARMS[name_of(name)].learns
 
 
 def _compare_losses(rows: dict[str, Any]) -> None:
@@ -570,8 +584,10 @@ def arms_table(summary: dict[str, Any]) -> str:
     return markdown_table(head, lines)
 
 
-def change_cell(change: dict[str, float]) -> str:
-    """A change in percent and its spread in a cell of a table."""
+def change_cell(change: dict[str, float] | None) -> str:
+    """A change in percent and its spread in a cell of a table, or nothing."""
+    if change is None:
+        return ""
     return f"{change['mean']:+.1f} ± {change['spread']:.1f}"
 
 
@@ -589,6 +605,8 @@ def plot(summary: dict[str, Any], path: Path) -> None:
     figure, axis = plt.subplots(figsize=(7, 5))
     for name, row in summary["rows"].items():
         home, new = row["home"]["change"], row["new"]["change"]
+        if home is None or new is None:
+            continue
         axis.errorbar(
             home["mean"],
             new["mean"],

@@ -52,13 +52,14 @@ Errors = dict[str, dict[str, Utterances]]
 def read_errors(folder: Path) -> Errors:
     """The errors of one model, summed over the domains of a place."""
     analysis = json.loads((folder / ANALYSIS).read_text(encoding="utf-8"))
-    logs = [read_log(path) for path in (folder / MEASUREMENTS).glob("*.jsonl")]
+    paths = (folder / MEASUREMENTS).glob("*.jsonl")
+    logs = dict(read_log(path) for path in paths)
     found: Errors = {}
     for place in PLACES:
         here = [
-            errors
-            for split, errors in logs
-            if analysis["splits"][split]["role"] == place
+            logs[split]
+            for split, facts in analysis["splits"].items()
+            if facts["role"] == place
         ]
         found[place] = {
             removal: sum_by_name(errors[removal] for errors in here)
@@ -131,18 +132,17 @@ def rate(runs: Iterable[Utterances]) -> float:
 
 
 def markdown(rows: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
-    """One line per layers, criterion and part; home and new domains at the
-    given shares."""
-    head = ["layers", "criterion", "removed"]
+    """One line per layers, criterion, part and ablation; home and new domains
+    at the given shares."""
+    head = ["layers", "criterion", "removed", "in their place"]
     head += [f"{name}, {s:.0%}" for name in PLACES.values() for s in shares]
-    lines: dict[tuple[str, str, str], dict[tuple[str, float], str]] = {}
+    lines: dict[tuple[str, ...], dict[tuple[str, float], str]] = {}
     for row in rows:
         if row["part"] == "none":
             continue
         layers = " + ".join(name.split(".")[-1] for name in row["layers"])
-        line = lines.setdefault(
-            (layers, row["criterion"] or "", row["part"]), {}
-        )
+        names = (layers, row["criterion"] or "", row["part"], row["ablation"])
+        line = lines.setdefault(names, {})
         for place in PLACES:
             cell = interval_cell(row[place]["change"])
             line[place, round(row["share"], 6)] = cell
@@ -154,10 +154,14 @@ def markdown(rows: Sequence[dict[str, Any]], shares: Sequence[float]) -> str:
 
 
 def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """WER over the share removed, from all layers together: a panel per
-    place and criterion."""
+    """WER over the share replaced by zeros, from all layers together: a panel
+    per place and criterion."""
     most = max(len(row["layers"]) for row in rows)
-    rows = [row for row in rows if len(row["layers"]) == most]
+    rows = [
+        row
+        for row in rows
+        if len(row["layers"]) == most and row["ablation"] == "zero"
+    ]
     criteria = sorted({row["criterion"] for row in rows if row["criterion"]})
     figure, axes = plt.subplots(
         len(PLACES),

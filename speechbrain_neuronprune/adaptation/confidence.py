@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 
@@ -69,8 +70,9 @@ def most_confident(
     Returns
     -------
     list of str
-        The most confident one first; ties go by name, so the order in which
-        utterances were decoded makes no difference.
+        The most confident one first. Ties go by a hash of the name: neither
+        the order in which utterances were decoded makes a difference, nor the
+        speaker, whom names begin with.
 
     Raises
     ------
@@ -94,5 +96,9 @@ def most_confident(
             "pseudo-labels are empty; start from a better model, or from "
             "speech closer to what it knows."
         )
-    labelled.sort(key=lambda name: (-confidences[name], name))
+    labelled.sort(key=lambda name: (-confidences[name], _hash(name)))
     return labelled[: max(round(fraction * len(confidences)), 1)]
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

@@ -12,6 +12,7 @@ from speechbrain_neuronprune.report.reading import read_lines, read_object
 
 ADAPTATION_LOG = "adaptation.jsonl"
 ADAPTATION = "adaptation.json"
+REQUEST = "request.json"
 
 
 def read_curves(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
@@ -51,7 +52,11 @@ def read_curves(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         name: _curves([epochs[epoch] for epoch in sorted(epochs)])
         for name, epochs in stages.items()
     }
-    notes += [_unchanged(n) for n, one in curves.items() if _in_vain(one)]
+    notes += [
+        _no_better(name, _start_counts(folder))
+        for name, one in curves.items()
+        if _in_vain(one)
+    ]
     return curves or None, notes
 
 
@@ -100,10 +105,21 @@ def _in_vain(stage: dict[str, Any]) -> bool:
     return losses[0] <= min(losses)
 
 
-def _unchanged(stage: str) -> str:
+def _start_counts(folder: Path) -> bool:
+    """Whether a stage may return what it began with."""
+    request = read_object(folder / REQUEST) or {}
+    return bool(request.get("start_counts"))
+
+
+def _no_better(stage: str, start_counts: bool) -> str:
+    outcome = (
+        "its result is the model that it began with"
+        if start_counts
+        else "an epoch was taken all the same (start_counts is off)"
+    )
     return (
-        f"No epoch of {stage} lowered the loss on the held-back speech: its "
-        "result is the model that it began with."
+        f"No epoch of {stage} lowered the loss on the held-back speech; "
+        f"{outcome}."
     )
 
 

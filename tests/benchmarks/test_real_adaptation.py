@@ -108,6 +108,12 @@ def test_loss_at_home_is_a_share_of_that_of_a(script, options):
     assert "to A" not in alone["home"]
 
 
+def test_no_errors_before_have_no_relative_change(script):
+    assert script.relative_change([1.0, 2.0], [0.0, 4.0]) is None
+    assert script.relative_change([2.0], [4.0])["mean"] == -50.0
+    assert script.change_cell(None) == ""
+
+
 def test_tables_and_plot(script, options, tmp_path):
     summary = script.summarize(options)
     arms, domains = script.markdown(summary).split("\n\n")

@@ -13,7 +13,7 @@ def script(load_benchmark):
     return load_benchmark("real_pruning")
 
 
-def removed(part, share=0.0, criterion=None):
+def removed(part, share=0.0, criterion=None, ablation="zero"):
     layers = [] if part == "none" else ["fc.linear1", "fc.linear2"]
     return {
         "part": part,
@@ -21,7 +21,7 @@ def removed(part, share=0.0, criterion=None):
         "hypo": None,
         "criterion": criterion,
         "layers": layers,
-        "ablation": "zero",
+        "ablation": ablation,
     }
 
 
@@ -50,6 +50,10 @@ def write_analysis(folder, harm):
                 "removed": removed("hypo", 0.04, "mi"),
                 "errors": {"word_errors": [1, 0]},
             },
+            {
+                "removed": removed("hypo", 0.04, "mi", "mean"),
+                "errors": {"word_errors": [1, 1]},
+            },
         ]
         path = folder / "measurements" / f"{number}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -65,20 +69,31 @@ def folders(tmp_path):
 
 def test_domains_and_models_are_pooled(script, folders):
     rows = script.summarize([script.read_errors(path) for path in folders])
-    none, hyper, hypo = rows
+    none, hyper, hypo, mean = rows
     assert none["home"]["wer"] == none["domain"]["wer"] == 20.0
     assert none["home"]["change"]["difference"] == 0.0
     assert hyper["home"]["change"]["difference"] == 0.0
     assert hyper["domain"]["change"]["difference"] == pytest.approx(40.0)
     assert hypo["domain"]["change"]["difference"] == pytest.approx(-10.0)
     assert hypo["domain"]["change"]["high"] == 0.0
+    assert mean["domain"]["change"]["difference"] == 0.0
+
+
+def test_a_log_of_another_split_is_left_alone(script, folders):
+    logs = folders[0] / "measurements"
+    old = (logs / "0.jsonl").read_text().replace(HOME, "home/dev")
+    (logs / "old.jsonl").write_text(old)
+    rows = script.summarize([script.read_errors(folders[0])])
+    assert rows[0]["home"]["wer"] == 20.0
 
 
 def test_main_prints_a_line_per_part(script, folders, tmp_path, capsys):
     output = tmp_path / "out"
     script.main([*map(str, folders), "--output", str(output)])
     text = capsys.readouterr().out
-    assert "| linear1 + linear2 | mi | hyper | +0.00 [+0.00, +0.00] |" in text
+    line = "| linear1 + linear2 | mi | hyper | zero | +0.00 [+0.00, +0.00] |"
+    assert line in text
+    assert "| mi | hypo | mean |" in text
     rows = json.loads((output / "pruning.json").read_text())["rows"]
-    assert len(rows) == 3
+    assert len(rows) == 4
     assert (output / "pruning.png").stat().st_size > 1000

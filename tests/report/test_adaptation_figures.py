@@ -79,6 +79,16 @@ def test_a_stage_that_ended_where_it_began_is_noted(tmp_path, losses, in_vain):
     )
 
 
+@pytest.mark.parametrize("start_counts", [True, False])
+def test_what_is_taken_then_depends_on_the_run(tmp_path, start_counts):
+    request = {"start_counts": start_counts}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    lines = [{"epoch": n, "loss_held_back": float(n)} for n in (0, 1)]
+    log(tmp_path, *lines)
+    [note] = read_curves(tmp_path)[1]
+    assert ("the model that it began with" in note) == start_counts
+
+
 def test_a_log_without_the_start_tells_nothing_about_it(tmp_path):
     lines = [{"epoch": n, "loss_held_back": float(n)} for n in (1, 2)]
     log(tmp_path, *lines)
