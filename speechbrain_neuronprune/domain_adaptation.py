@@ -47,6 +47,7 @@ from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
 from speechbrain_neuronprune.deploy.card import adapted_card
+from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import SelectionError, TrainingError
 from speechbrain_neuronprune.files import atomic_path, write_json
@@ -69,6 +70,9 @@ REQUEST = (
     "rounds",
     "patience",
     "start_counts",
+    "max_batch_length",
+    "num_buckets",
+    "weight_decay",
 )
 
 
@@ -135,6 +139,7 @@ class DomainAdaptation:
             What is also written to ``adaptation.json``.
         """
         start = fingerprint(self.encoder)
+        self._check_stopping()
         self._check_replay()
         self._check_request(start)
         neurons = self._kept("neurons.pt", self.neurons)
@@ -217,7 +222,10 @@ class DomainAdaptation:
         """Pseudo-labelled rows to learn from, and those held back."""
         path = folder / "labels.json"
         if not path.exists():
-            save_labels(self.label(), path)
+            # Views draw; a run that goes on must not get other labels.
+            with draws_for(self.hparams["seed"], folder.name):
+                labels = self.label()
+            save_labels(labels, path)
         chosen = choose_labels(load_labels(path), self.hparams["fraction"])
         parts = hold_back(
             chosen, self.hparams["held_back"], self.hparams["seed"]
@@ -265,12 +273,16 @@ class DomainAdaptation:
             seed=self.hparams["seed"],
             num_buckets=self.hparams["num_buckets"],
         )
-        parts = self._training_parts(stage, len(sampler))
+        parts = self._training_parts(stage, self._steps(len(sampler)))
         folder = self.folder / name
         brain = self._brain(
             update,
-            {"loss": stage.loss, "log": EpochLog(folder / "epochs.jsonl")}
-            | parts,
+            {
+                "stage_name": name,
+                "loss": stage.loss,
+                "log": EpochLog(folder / "epochs.jsonl"),
+                **parts,
+            },
             opt_class=self._optimiser_of(stage),
             checkpointer=AtomicCheckpointer(
                 folder / "save", {"model": self.encoder, **parts}
@@ -286,9 +298,27 @@ class DomainAdaptation:
         )
         return parts["stopping"]
 
+    @property
+    def _accumulated(self) -> int:
+        """How many batches the Brain takes for a step."""
+        options = {**self.hparams, **(self.run_opts or {})}
+        return options.get("grad_accumulation_factor", 1)
+
+    def _steps(self, batches: int) -> int:
+        """The optimiser's steps of an epoch; the Brain drops the gradients
+        of batches that are left over."""
+        steps = batches // self._accumulated
+        if not steps:
+            raise TrainingError(
+                f"An epoch has {batches} batches, too few for a step with "
+                f"grad_accumulation_factor={self._accumulated}; lower it, or "
+                "lower max_batch_length."
+            )
+        return steps
+
     def _training_parts(self, stage: Stage, steps: int) -> dict[str, Any]:
         """What a stage trains with and a checkpoint must hold; ``steps`` are
-        those of an epoch."""
+        those of the optimiser in an epoch."""
         stopping = EarlyStopping(self.hparams["patience"])
         return {
             "stopping": stopping,
@@ -382,6 +412,14 @@ class DomainAdaptation:
         patch = DomainPatch(start, update.patch().entries)
         patch.save(self.folder / "patch.safetensors")
 
+    def _check_stopping(self) -> None:
+        if self.hparams["patience"] is None and self.hparams["start_counts"]:
+            raise SelectionError(
+                "With patience=null the last state is always taken, so the "
+                "start cannot count as start_counts=True demands; set "
+                "start_counts to False, or patience to a number of epochs."
+            )
+
     def _check_replay(self) -> None:
         if self.speech.home or not any(s.replay for s in self.stages):
             return
@@ -397,6 +435,7 @@ class DomainAdaptation:
         request = {
             "start": start,
             **{n: _plain(value) for n, value in request.items()},
+            "grad_accumulation_factor": self._accumulated,
             "stages": [asdict(stage) for stage in self.stages],
             "target": len(self.speech.target),
             "home": len(self.speech.home),

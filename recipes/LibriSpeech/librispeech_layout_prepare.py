@@ -253,14 +253,15 @@ def _match(folder: Path, audio: list[Path], texts: dict[str, str]) -> None:
 def _check_splits(data_folder: Path, splits: list[str]) -> None:
     if not data_folder.is_dir():
         raise DataError(
-            f"The data folder {data_folder} does not exist; set data_folder "
-            "to a folder in LibriSpeech's layout."
+            f"The data folder {data_folder} does not exist; give the "
+            "folder of a corpus in LibriSpeech's layout."
         )
     there = sorted(path.name for path in data_folder.iterdir() if path.is_dir())
     if not there:
         raise DataError(
             f"The data folder {data_folder} is empty; it must hold splits "
-            "such as train-clean-100."
+            "such as train-clean-100; give the folder of a corpus in "
+            "LibriSpeech's layout."
         )
     if not splits:
         raise DataError(

@@ -22,9 +22,9 @@ SAVED = ("lowest", "lowest_epoch", "waited", "best")
 class EarlyStopping:
     """Remembers the best state, and says when to stop.
 
-    The state before the first epoch may be the best one, too; then all the
-    epochs lead back to it. But patience is about epochs only: training may
-    begin with a loss above that of the start and fall below it.
+    The state before the first epoch may be the best one, too, if it was seen;
+    then all the epochs lead back to it. But patience is about epochs only:
+    training may begin with a loss above that of the start and fall below it.
 
     Arguments
     ---------
@@ -32,7 +32,8 @@ class EarlyStopping:
         How many epochs in a row may bring nothing. With None there is no
         stopping, and the last state with a finite loss counts as the best:
         for learning rates that decline to zero, where states before the end
-        are unfinished.
+        are unfinished. The start then stays only if no epoch has a finite
+        loss.
 
     Example
     -------

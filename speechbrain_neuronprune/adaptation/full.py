@@ -14,10 +14,16 @@ from speechbrain_neuronprune.adaptation.overlay import hold_still, lift
 class FullUpdate:
     """A model of which every parameter learns (paper B, models A and D).
 
-    It has the methods of ``Adaptation``, so that a recipe need not care which
-    of them it is given. As there, norms with running statistics use those
-    that they have: statistics of a few unlabelled batches are poor, and what
-    they do must not be taken for what the weights learned.
+    It has the methods of ``Adaptation`` that a training needs, so that a
+    recipe need not care which of them it is given: ``parameters``,
+    ``state_dict``, ``load_state_dict``, ``undo`` and ``finish``. It is no
+    context manager, and does not notice when it is used after its end.
+
+    As there, norms with running statistics use those that they have:
+    statistics of a few unlabelled batches are poor, and what they do must not
+    be taken for what the weights learned. Until the end such norms have a
+    class that was made at run time: the model can be saved by its state dict
+    as ever, but pickling it whole has to wait.
 
     Arguments
     ---------

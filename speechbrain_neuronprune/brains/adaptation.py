@@ -19,6 +19,7 @@ from speechbrain_neuronprune.adaptation.confidence import utterance_confidence
 from speechbrain_neuronprune.adaptation.consensus import consensus
 from speechbrain_neuronprune.adaptation.entropy import suta_loss
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
+from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.stagewise import run_stages
@@ -37,11 +38,15 @@ class AdaptationASR(sb.Brain):
     most adaptations, useful ones included; so it is off in our yaml. The
     start uses up no patience.
 
-    Hyperparameters: ``ctc_cost``, ``blank_index``, ``loss`` (``ctc`` on
-    pseudo-labels, or ``entropy``, which needs none), ``epoch_counter``,
-    ``stopping`` (an ``EarlyStopping``), ``start_counts``, ``log`` (a
-    ``EpochLog``), ``error_rate_computer``, ``cer_computer``; optionally
-    ``lr_annealing`` (called after every step), ``wav_augment`` and
+    What a step draws (augmentations, dropout) follows from ``seed``,
+    ``stage_name``, epoch and step alone, so that a training that was stopped
+    goes on as if it had not been.
+
+    Hyperparameters: ``seed``, ``stage_name``, ``ctc_cost``, ``blank_index``,
+    ``loss`` (``ctc`` on pseudo-labels, or ``entropy``, which needs none),
+    ``epoch_counter``, ``stopping`` (an ``EarlyStopping``), ``start_counts``,
+    ``log`` (a ``EpochLog``), ``error_rate_computer``, ``cer_computer``;
+    optionally ``lr_annealing`` (called after every step), ``wav_augment`` and
     ``fea_augment``.
     """
 
@@ -289,6 +294,13 @@ class AdaptationASR(sb.Brain):
             self.checkpointer is not None
             and self.checkpointer.find_checkpoint() is not None
         )
+
+    def fit_batch(self, batch: Any) -> Tensor:
+        """Learn from a batch, with draws of its own."""
+        epoch = self.hparams.epoch_counter.current
+        place = (self.hparams.seed, self.hparams.stage_name, epoch, self.step)
+        with draws_for(*place):
+            return super().fit_batch(batch)
 
     def on_fit_batch_end(
         self, batch: Any, outputs: Any, loss: Tensor, should_step: bool

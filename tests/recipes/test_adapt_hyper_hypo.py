@@ -195,6 +195,15 @@ def test_stages_controls_and_rounds_run(model, corpus, tmp_path):
         ({"starting_model": "nowhere"}, "is no model directory"),
         ({"home_folder": "null"}, "but no home_folder that they could be in"),
         (
+            {"home_splits": "[]"},
+            "but home_splits and home_tests are both empty",
+        ),
+        ({"target_folder": "nowhere"}, "give the folder of a corpus in Libri"),
+        (
+            {"patience": "null", "start_counts": True},
+            "With patience=null the last state is always taken",
+        ),
+        (
             {"model": "D", "home_folder": "null", "home_splits": "[]"},
             "Model D replays home speech, of which there is none",
         ),

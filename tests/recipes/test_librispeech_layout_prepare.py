@@ -319,7 +319,7 @@ def test_bad_splits_are_refused(data, save, changes, message):
 
 
 def test_a_missing_data_folder_is_named(tmp_path, save):
-    with pytest.raises(DataError, match="/nowhere does not exist"):
+    with pytest.raises(DataError, match="/nowhere does not exist; give"):
         run(tmp_path / "nowhere", save)
     assert not save.exists()
 

@@ -54,8 +54,26 @@ def load_hparams(hparams_file, overrides):
     return hparams
 
 
+def check_home(hparams):
+    """Home speech has a folder and splits, or neither."""
+    home = hparams["home_folder"]
+    named = hparams["home_splits"] or hparams["home_tests"]
+    if named and home is None:
+        raise DataError(
+            "There are home_splits or home_tests, but no home_folder that "
+            "they could be in; set home_folder, or leave them empty."
+        )
+    if home is not None and not named:
+        raise DataError(
+            f"There is a home_folder, {home}, but home_splits and home_tests "
+            "are both empty; name a split in one of them, or leave "
+            "home_folder out."
+        )
+
+
 def prepare(hparams):
     """Write the data manifests (main process only)."""
+    check_home(hparams)
     folder = Path(hparams["save_folder"])
     prepare_librispeech_layout(
         hparams["target_folder"],
@@ -64,13 +82,7 @@ def prepare(hparams):
         unlabelled_splits=hparams["target_splits"],
         skip_prep=hparams["skip_prep"],
     )
-    if hparams["home_folder"] is None:
-        if hparams["home_splits"] or hparams["home_tests"]:
-            raise DataError(
-                "There are home_splits or home_tests, but no home_folder that "
-                "they could be in; set home_folder, or leave them empty."
-            )
-    else:
+    if hparams["home_folder"] is not None:
         prepare_librispeech_layout(
             hparams["home_folder"],
             folder / "home",

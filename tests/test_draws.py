@@ -1,0 +1,40 @@
+"""Draws that depend on a key only.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from speechbrain_neuronprune.draws import draws_for
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def test_a_key_gives_the_same_draws_whatever_came_before():
+    with draws_for(1, "stage", 2):
+        first = draw()
+    draw()
+    with draws_for(1, "stage", 2):
+        assert draw() == first
+    for key in [(2, "stage", 2), (1, "other", 2), (1, "stage", 3)]:
+        with draws_for(*key):
+            assert all(a != b for a, b in zip(draw(), first, strict=True))
+
+
+def test_the_generators_go_on_afterwards_as_if_nothing_had_been():
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    expected = draw()
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    with pytest.raises(KeyboardInterrupt), draws_for("anything"):
+        draw()
+        raise KeyboardInterrupt
+    assert draw() == expected
