@@ -28,6 +28,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import ScalarFormatter
 from paired import (
     Utterances,
     interval_cell,
@@ -184,12 +185,15 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axis.set_title(f"{title}, by {criterion}")
             axis.set_ylabel("word error rate, %")
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_formatter(ScalarFormatter())
             axis.grid(alpha=0.3)
-    axes[-1][0].set_xlabel("neurons removed, %")
+    for axis in axes[-1]:
+        axis.set_xlabel("neurons removed, %")
     axes[0][0].legend()
     figure.tight_layout()
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=100)
     plt.close(figure)
 
 
