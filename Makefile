@@ -18,14 +18,14 @@ STAMP   := $(VENV)/.installed
 RECIPE  := recipes/LibriSpeech/ASR/CTC
 CORPUS  := $(RESULTS)/mini-corpus
 RUN     := $(RESULTS)/mini
-# The new domain of `make demo-adapt`: other voices, with noise. Others to try:
-# room, phone, room+noise:10 (from those, pseudo-labels are too poor to learn).
+# The new domain of `make demo-adapt`: other voices, in rooms, with noise. Others
+# to try: noise:15, room, phone.
 VOICES  := $(RESULTS)/mini-voices
 DOMAIN  := $(RESULTS)/mini-domain
 START   := $(RESULTS)/mini-tfcnn
 ANALYSIS := $(RESULTS)/mini-analysis
 ADAPTED := $(RESULTS)/mini-adapted
-CONDITION ?= noise:15
+CONDITION ?= room+noise:15
 
 # The model hub is never asked: whatever is missing must fail, not download.
 export HF_HUB_OFFLINE := 1
@@ -75,7 +75,7 @@ demo: corpus  ## train, prune, compact, report and transcribe (minutes)
 	    $$(find $(CORPUS)/test-clean -name '*.flac' | sort | head -n $(AUDIO))
 	@echo "The report is $(RUN)/report/report.html"
 
-domain: corpus  ## make the new domain (other voices, with noise)
+domain: corpus  ## make the new domain (other voices, rooms, noise)
 	$(BIN)/neuronprune-mini $(VOICES) --seed 1
 	$(BIN)/neuronprune-domain $(VOICES)/train-clean $(DOMAIN)/train \
 	    $(CONDITION)
@@ -94,7 +94,8 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	    hparams/adapt_hyper_hypo.yaml --starting_model $(START)/model \
 	    --target_folder $(DOMAIN) --home_folder $(CORPUS) \
 	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
-	    --fraction=0.5 --epochs=4 --output_folder $(ADAPTED) --device $(DEVICE)
+	    --views=6 --fraction=0.5 --epochs=5 --patience=null \
+	    --output_folder $(ADAPTED) --device $(DEVICE)
 	@echo "The analysis is $(ANALYSIS)/report/report.html"
 	@echo "The patch is $(ADAPTED)/patch.safetensors"
 
