@@ -199,7 +199,9 @@ class RememberingAdaptation(DomainAdaptation):
     """Shares what does not depend on the arm: scores, the first labels, and
     the error rates before.
 
-    All of them follow from the speech and the weights as they are now.
+    All of them follow from the speech and the weights as they are now, and
+    what training draws depends on its place alone, so that it makes no
+    difference which arm computed them.
     """
 
     def scores(self) -> dict[str, Tensor]:
@@ -219,21 +221,16 @@ class RememberingAdaptation(DomainAdaptation):
         values = [str(self.hparams[name]) for name in (*settings, "seed")]
         key = (make.__name__, fingerprint(self.encoder), *values)
         if key not in MEMORY.known:
-            # Loaders draw a number. What is drawn in training must not depend
-            # on which arms came before.
-            with torch.random.fork_rng(self._cuda()):
-                MEMORY.known[key] = make()
+            MEMORY.known[key] = make()
         return MEMORY.known[key]
-
-    def _cuda(self) -> list[torch.device]:
-        device = torch.device(self.recogniser.device)
-        return [device] if device.type == "cuda" else []
 
 
 class InformedAdaptation(RememberingAdaptation):
     """Knows the true labels of the new domain: a bound, no adaptation."""
 
-    truth: Rows
+    def __init__(self, truth: Rows, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.truth = truth
 
     def label(self) -> dict[str, PseudoLabel]:
         """What was said, and no doubt about it."""
@@ -280,12 +277,12 @@ def adapt(
         )
     recogniser = load_model(hparams["starting_model"], options.device)
     run_opts = {"device": options.device, "noprogressbar": True}
-    is_bound = name_of(arm) == BOUND
-    kind = InformedAdaptation if is_bound else RememberingAdaptation
-    adaptation = kind(recogniser, speech, hparams, run_opts)
-    if is_bound:
-        adaptation.truth = read_manifest(options, LABELLED + domain, UNLABELLED)
-    adaptation.run()
+    parts = (recogniser, speech, hparams, run_opts)
+    if name_of(arm) == BOUND:
+        truth = read_manifest(options, LABELLED + domain, UNLABELLED)
+        InformedAdaptation(truth, *parts).run()
+    else:
+        RememberingAdaptation(*parts).run()
     tidy(folder)
 
 

@@ -155,7 +155,19 @@ class AdaptationASR(sb.Brain):
         -------
         dict of str to PseudoLabel
             By the utterance's name.
+
+        Raises
+        ------
+        TrainingError
+            If views would all be the same, as there is no augmentation, or
+            the augmentation repeats utterances.
         """
+        if views and not self._augments():
+            raise TrainingError(
+                f"With views={views}, but neither wav_augment nor fea_augment, "
+                "all views of an utterance are the same; set views to 0, or "
+                "add an augmentation."
+            )
         plain = self._hear(dataset, loader_options)
         if not views:
             return plain
@@ -167,6 +179,10 @@ class AdaptationASR(sb.Brain):
             name: consensus([one[name].tokens for one in (plain, *others)])
             for name in plain
         }
+
+    def _augments(self) -> bool:
+        names = ("wav_augment", "fea_augment")
+        return any(hasattr(self.hparams, name) for name in names)
 
     def _hear(
         self,

@@ -229,7 +229,8 @@ def test_without_views_nothing_is_augmented(recogniser):
 def test_views_of_an_augmentation_that_does_nothing_agree(recogniser):
     data = speech()
     plain = brain_that_labels(recogniser).label(data, batch_size=2)
-    agreed = brain_that_labels(recogniser).label(data, views=2, batch_size=2)
+    brain = brain_that_labels(recogniser, wav_augment=lambda *speech: speech)
+    agreed = brain.label(data, views=2, batch_size=2)
     for name, label in agreed.items():
         assert label.tokens == plain[name].tokens
         assert label.confidence == (0.0 if label.tokens else -float("inf"))
@@ -247,3 +248,8 @@ def test_an_augmentation_that_repeats_is_refused(recogniser):
     brain = brain_that_labels(recogniser, wav_augment=Louder(copies=2))
     with pytest.raises(TrainingError, match="4 utterances of 2"):
         brain.label(speech(), views=1, batch_size=2)
+
+
+def test_views_without_an_augmentation_are_refused(recogniser):
+    with pytest.raises(TrainingError, match="views=2, but neither"):
+        brain_that_labels(recogniser).label(speech(), views=2, batch_size=2)
