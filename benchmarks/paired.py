@@ -17,21 +17,22 @@ RESAMPLES = 10_000
 
 
 def pooled(runs: Sequence[Utterances]) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over runs on the same speech.
+    """Sum over runs, by utterance.
 
     Arguments
     ---------
     runs : sequence of mapping
-        Of one run per seed; all name the same utterances.
+        Of one run per seed, on the same speech or, in cross-validation, on
+        other speech.
 
     Returns
     -------
     tuple of np.ndarray
         Errors (utterances,) and words (utterances,), ordered by name.
     """
-    names = sorted(runs[0])
-    counts = np.array([[run[name] for name in names] for run in runs])
-    return counts[..., 0].sum(0), counts[..., 1].sum(0)
+    total = sum_by_name(runs)
+    counts = np.array([total[name] for name in sorted(total)])
+    return counts[:, 0], counts[:, 1]
 
 
 def sum_by_name(parts: Iterable[Utterances]) -> Utterances:

@@ -10,8 +10,9 @@ differences (pooled over seeds, resampling utterances).
     python benchmarks/real_speech.py DATA_FOLDER --output results/words
 
 The corpus is in LibriSpeech layout; recipes/LibriSpeech has a script that
-makes one from Speech Commands. Runs that are complete are not run again, and
-a run that was stopped goes on where it stopped.
+makes one from Speech Commands. A ``{seed}`` in its path stands for the seed:
+speaker_folds.py makes folds for cross-validation. Runs that are complete are
+not run again, and a run that was stopped goes on where it stopped.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -97,6 +98,11 @@ def run_folder(output: Path, arm: str, seed: int) -> Path:
     return output / f"{arm.replace(' ', '-')}-{seed}"
 
 
+def data_folder(arguments: argparse.Namespace, seed: int) -> str:
+    """The corpus, or the fold that a seed trains and tests on."""
+    return str(arguments.data_folder).replace("{seed}", str(seed))
+
+
 def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     """Run the recipe in a process of its own, unless it is complete."""
     folder = run_folder(arguments.output, arm, seed)
@@ -113,7 +119,7 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
                 sys.executable,
                 str(RECIPE),
                 str(ROOT / "hparams" / f"{yaml}.yaml"),
-                f"--data_folder={arguments.data_folder}",
+                f"--data_folder={data_folder(arguments, seed)}",
                 f"--output_folder={folder}",
                 f"--seed={seed}",
                 "--noprogressbar",
