@@ -8,14 +8,11 @@ import copy
 from typing import Any
 
 import torch
-from speechbrain.lobes.models.transformer.Conformer import (
-    ConformerEncoderLayer,
-)
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import FixedMask
 from speechbrain_neuronprune.layers import form_of, set_gate
-from speechbrain_neuronprune.layers.block import fold_block
+from speechbrain_neuronprune.layers.block import fold_blocks
 from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import (
     UnitGroup,
@@ -118,9 +115,7 @@ def narrow(model: nn.Module, plan: Any) -> None:
         if changed is not layer:
             changed.train(layer.training)
             set_child(model, path, changed)
-    for module in model.modules():
-        if isinstance(module, ConformerEncoderLayer):
-            fold_block(module)
+    fold_blocks(model)
 
 
 def _keep(group: UnitGroup, plan: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which parameters the units of SpeechBrain's Conformer layers own.
+"""Which parameters the units of SpeechBrain's layers own.
 
 One function per layer class lists the vectors of units that it holds.
 
@@ -9,6 +9,9 @@ Authors
 from collections.abc import Callable, Iterable
 
 import torch
+from speechbrain.lobes.models.transformer.Branchformer import (
+    ConvolutionBranch,
+)
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from speechbrain.nnet.attention import (
     MultiheadAttention,
@@ -54,6 +57,30 @@ def _convolution(layer: ConvolutionModule) -> list[UnitVector]:
     return [UnitVector("channels", "conv", (size,), slices)]
 
 
+def _gating(layer: ConvolutionBranch) -> list[UnitVector]:
+    """Unit n of a convolutional gating MLP is a channel of the gate and the
+    channel that it multiplies. It owns their two rows, the LayerNorm entries
+    and the depthwise kernel of the gate, and its output column; where a
+    Linear mixes the gate's channels, its row and its column of that."""
+    size = layer.post_channel_proj.weight.shape[1]
+    unit = column(torch.arange(size))
+    halves = torch.cat([unit, unit + size], dim=1)
+    slices = slices_of(
+        layer,
+        ("pre_channel_proj.weight", 0, halves),
+        ("pre_channel_proj.bias", 0, halves),
+        ("csgu.norm.norm.weight", 0, unit),
+        ("csgu.norm.norm.bias", 0, unit),
+        ("csgu.conv.conv.weight", 0, unit),
+        ("csgu.conv.conv.bias", 0, unit),
+        ("csgu.linear.weight", 0, unit),
+        ("csgu.linear.weight", 1, unit),
+        ("csgu.linear.bias", 0, unit),
+        ("post_channel_proj.weight", 1, unit),
+    )
+    return [UnitVector("channels", "conv", (size,), slices)]
+
+
 def head_widths(layer: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Rows per head of the query (and key) and of the value projection.
 
@@ -94,17 +121,42 @@ def _starts(widths: Iterable[int]) -> list[int]:
     return starts
 
 
-def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of the joint input projection that make queries, keys, values.
+def stacks_projections(layer: nn.Module, cross: bool = False) -> bool:
+    """Whether an attention layer reads its joint input projection as all
+    queries, all keys, all values.
 
-    SpeechBrain's own attention interleaves them per head
-    (q0 k0 v0 q1 k1 v1 ...); ``torch.nn.MultiheadAttention`` stacks them
-    (all q, all k, all v).
+    ``torch.nn.MultiheadAttention`` does. SpeechBrain's own attention does as
+    cross-attention; as self-attention it interleaves them per head
+    (q0 k0 v0 q1 k1 v1 ...).
+
+    Arguments
+    ---------
+    layer : nn.Module
+        An attention layer; one of ours knows itself what it is.
+    cross : bool
+        Whether a stock layer is cross-attention.
+
+    Returns
+    -------
+    bool
+        True for stacked, False for interleaved.
+    """
+    if isinstance(layer, MultiheadAttention):
+        return True
+    return getattr(layer, "cross", cross)
+
+
+def projection_rows(
+    layer: nn.Module, cross: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of the joint input projection that make queries, keys, values.
 
     Arguments
     ---------
     layer : nn.Module
         An attention layer.
+    cross : bool
+        As in ``stacks_projections``.
 
     Returns
     -------
@@ -112,7 +164,7 @@ def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
         Row numbers of q, k and v, head after head.
     """
     query, value = head_widths(layer)
-    if isinstance(layer, MultiheadAttention):
+    if stacks_projections(layer, cross):
         total = sum(query)
         rows = _ranges(_starts(query), query)
         return (
@@ -128,11 +180,52 @@ def projection_rows(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _attention(layer: nn.Module, rows_per_unit: int = 1) -> list[UnitVector]:
+def attention_problem(layer: nn.Module, cross: bool = False) -> str | None:
+    """Why the units of an attention layer cannot be removed exactly.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        What stands where a block has its attention.
+    cross : bool
+        Whether it is cross-attention.
+
+    Returns
+    -------
+    str or None
+        The reason; None if they can be.
+
+    Example
+    -------
+    >>> attention_problem(RelPosMHAXL(8, 2)) is None
+    True
+    >>> attention_problem(MultiheadAttention(2, 8, kdim=5))
+    'add_bias_kv, add_zero_attn, kdim and vdim are not supported'
+    """
+    if type(layer) not in ATTENTION and not hasattr(layer, "query_rows"):
+        return "supported attention is RelPosMHAXL, RoPEMHA and regularMHA"
+    if isinstance(layer, MultiheadAttention):
+        att = layer.att
+        extras = att.bias_k is not None or att.add_zero_attn
+        if extras or not att._qkv_same_embed_dim:
+            return "add_bias_kv, add_zero_attn, kdim and vdim are not supported"
+    elif not layer._qkv_same_embed_dim:
+        return (
+            f"vdim={layer.vdim} other than embed_dim={layer.embed_dim} is not "
+            "implemented in SpeechBrain itself"
+        )
+    if cross and isinstance(layer, RoPEMHA):
+        return "rotary positions are supported in self-attention only"
+    return None
+
+
+def _attention(
+    layer: nn.Module, cross: bool, rows_per_unit: int = 1
+) -> list[UnitVector]:
     """Query unit d of a head owns its q and k rows and, where positions are
     relative, its row of linear_pos and its two positional bias entries; value
     unit d owns its v row and its output column (paper A, sec. 3)."""
-    q, k, v = projection_rows(layer)
+    q, k, v = projection_rows(layer, cross)
     query_rows, value_rows = head_widths(layer)
     units = torch.arange(len(q)).reshape(-1, rows_per_unit)
     value_units = column(torch.arange(len(v)))
@@ -160,18 +253,47 @@ def _attention(layer: nn.Module, rows_per_unit: int = 1) -> list[UnitVector]:
     ]
 
 
-def _rotary_attention(layer: RoPEMHA) -> list[UnitVector]:
+def _rotary_attention(layer: RoPEMHA, cross: bool) -> list[UnitVector]:
     """Rotary positions turn dimensions 2i and 2i + 1 together, so a query
     unit of RoPEMHA is such a pair: removing one of them alone is not exact."""
-    return _attention(layer, rows_per_unit=2)
+    return _attention(layer, cross, rows_per_unit=2)
 
 
-LAYOUTS: dict[type, Callable[[nn.Module], list[UnitVector]]] = {
+ATTENTION = (RelPosMHAXL, RoPEMHA, MultiheadAttention)
+
+LAYOUTS: dict[type, Callable[..., list[UnitVector]]] = {
     PositionalwiseFeedForward: _feed_forward,
     ConvolutionModule: _convolution,
+    ConvolutionBranch: _gating,
     RelPosMHAXL: _attention,
     RoPEMHA: _rotary_attention,
     MultiheadAttention: _attention,
 }
 
-ATTENTION = (RelPosMHAXL, RoPEMHA, MultiheadAttention)
+
+def layer_vectors(
+    layer: nn.Module, cross: bool | None = None
+) -> list[UnitVector]:
+    """The vectors of units of one of SpeechBrain's layers.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        The layer; any other module has none, and neither has attention
+        whose units cannot be removed exactly.
+    cross : bool, optional
+        For attention: whether it is cross-attention.
+
+    Returns
+    -------
+    list of UnitVector
+        In forward order.
+    """
+    for kind, layout in LAYOUTS.items():
+        if not isinstance(layer, kind):
+            continue
+        if not issubclass(kind, ATTENTION):
+            return layout(layer)
+        if attention_problem(layer, bool(cross)) is None:
+            return layout(layer, bool(cross))
+    return []

@@ -10,14 +10,12 @@ Authors
 """
 
 import fnmatch
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from speechbrain.lobes.models.transformer.Conformer import (
-    ConformerEncoderLayer,
-)
 from torch import nn
 
 from speechbrain_neuronprune.chains import (
@@ -25,15 +23,15 @@ from speechbrain_neuronprune.chains import (
     link_of,
     members,
     runs_in_order,
-    stages,
 )
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.layouts import (
     ATTENTION,
-    LAYOUTS,
     head_widths,
+    layer_vectors,
     projection_rows,
 )
+from speechbrain_neuronprune.places import obstacles, walk
 from speechbrain_neuronprune.vectors import (
     ParameterSlice,
     UnitVector,
@@ -50,24 +48,13 @@ __all__ = [
     "find_units",
     "groups_of",
     "head_widths",
-    "layout_of",
     "linears_of",
     "projection_rows",
     "supported_units",
+    "vectors_of",
 ]
 
 Targets = str | Iterable[str] | None
-
-# The order in which a layer's forward pass meets its parts (it registers
-# them in another order).
-FORWARD_ORDER = {
-    ConformerEncoderLayer: (
-        "ffn_module1",
-        "mha_layer",
-        "convolution_module",
-        "ffn_module2",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -90,6 +77,8 @@ class UnitGroup:
         What each unit owns.
     parameters_per_unit : int
         Scalar parameters that one unit owns.
+    cross : bool
+        Whether the layer is cross-attention.
     """
 
     name: str
@@ -99,6 +88,7 @@ class UnitGroup:
     widths: tuple[int, ...]
     slices: tuple[ParameterSlice, ...] = field(repr=False)
     parameters_per_unit: int
+    cross: bool = False
 
     @property
     def size(self) -> int:
@@ -109,59 +99,25 @@ class UnitGroup:
 # ---------------------------------------------------------------- layers
 
 
-def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    order = FORWARD_ORDER.get(type(module))
-    if order is not None:
-        for name in order:
-            yield name, getattr(module, name)
-    elif runs_in_order(module):
-        yield from stages(module)
-    else:
-        yield from module.named_children()
-
-
-def _walk(
-    module: nn.Module, path: str = "", parent: nn.Module | None = None
-) -> Iterator[tuple[str, nn.Module]]:
-    """Modules in forward order, down to the layers that hold units. Attention
-    counts only as the self-attention of a Conformer encoder layer, where
-    query, key and value are the same tensor."""
-    if isinstance(module, ATTENTION) or path.endswith("mha_layer"):
-        if isinstance(parent, ConformerEncoderLayer):
-            yield path, module
-        return
-    yield path, module
-    if not isinstance(module, tuple(LAYOUTS)):
-        for name, child in _children(module):
-            yield from _walk(child, join(path, name), module)
-
-
-def layout_of(
-    layer: nn.Module,
-) -> Callable[[nn.Module], list[UnitVector]] | None:
-    """The function that lists the unit vectors of a layer, or None."""
-    if runs_in_order(layer):
-        return fully_connected
-    for kind, layout in LAYOUTS.items():
-        if isinstance(layer, kind):
-            return layout
-    return None
-
-
 def _parameters_per_unit(
     layer: nn.Module, slices: tuple[ParameterSlice, ...]
 ) -> int:
-    total = 0
+    """A unit may own a row and a column of one weight; the scalar where they
+    cross counts once."""
+    left: dict[str, list[int]] = {}
     buffers = dict(layer.named_buffers())
     for one in slices:
         if one.parameter in buffers:
             continue
-        parameter = entry_of(layer, one.parameter)
-        entries = 1
-        if one.dim is not None:
-            entries = parameter.numel() // max(parameter.shape[one.dim], 1)
-        total += one.index.shape[1] * entries
-    return total
+        shape = entry_of(layer, one.parameter).shape
+        flat = [math.prod(shape)] if one.dim is None else list(shape)
+        sizes = left.setdefault(one.parameter, flat)
+        dim = one.dim or 0
+        sizes[dim] = max(0, sizes[dim] - one.index.shape[1])
+    return sum(
+        entry_of(layer, name).numel() - math.prod(sizes)
+        for name, sizes in left.items()
+    )
 
 
 def _group_name(path: str, vector: UnitVector) -> str:
@@ -176,7 +132,31 @@ def _group_name(path: str, vector: UnitVector) -> str:
     return path
 
 
-def groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
+def vectors_of(layer: nn.Module, cross: bool | None = None) -> list[UnitVector]:
+    """The vectors of units of a layer.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        A layer with units, or any other (which has none).
+    cross : bool, optional
+        For attention: whether it is cross-attention.
+
+    Returns
+    -------
+    list of UnitVector
+        In forward order.
+    """
+    if hasattr(layer, "folded"):
+        return []
+    if runs_in_order(layer):
+        return fully_connected(layer)
+    return layer_vectors(layer, cross)
+
+
+def groups_of(
+    path: str, layer: nn.Module, cross: bool | None = None
+) -> list[UnitGroup]:
     """The unit groups of one layer.
 
     Arguments
@@ -185,15 +165,14 @@ def groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
         Where the layer is in its model.
     layer : nn.Module
         A layer with units, or any other (which has no groups).
+    cross : bool, optional
+        For attention: whether it is cross-attention.
 
     Returns
     -------
     list of UnitGroup
         In forward order.
     """
-    layout = layout_of(layer)
-    if layout is None or hasattr(layer, "folded"):
-        return []
     return [
         UnitGroup(
             name=_group_name(path, vector),
@@ -203,8 +182,9 @@ def groups_of(path: str, layer: nn.Module) -> list[UnitGroup]:
             widths=tuple(vector.widths),
             slices=vector.slices,
             parameters_per_unit=_parameters_per_unit(layer, vector.slices),
+            cross=bool(cross),
         )
-        for vector in layout(layer)
+        for vector in vectors_of(layer, cross)
     ]
 
 
@@ -223,22 +203,22 @@ def _patterns(targets: Targets) -> list[str] | None:
     return [targets] if isinstance(targets, str) else list(targets)
 
 
-def _refuse_unsupported(model: nn.Module, patterns: list[str] | None) -> None:
-    for path, layer in _walk(model):
-        if not path.endswith("mha_layer") or layout_of(layer) is not None:
+def _refuse_unsupported(
+    model: nn.Module, patterns: list[str] | None, kinds: Iterable[str]
+) -> None:
+    for found in obstacles(model):
+        names = {join(found.path, kind): kind for kind in found.kinds}
+        names[found.path] = found.kinds[0]
+        if not any(_matches(n, kind, patterns) for n, kind in names.items()):
             continue
-        if hasattr(layer, "folded"):
-            continue  # it has no units left, which is fine
-        if any(
-            _matches(f"{path}.{kind}", kind, patterns)
-            for kind in ("query", "value")
-        ):
-            raise UnitsError(
-                f"The layer {path} is a {type(layer).__name__}, whose units "
-                "cannot be removed exactly; supported attention is "
-                "RelPosMHAXL, RoPEMHA and regularMHA, or leave attention out "
-                'with targets=["ffn", "conv"].'
-            )
+        others = [
+            kind for kind in dict.fromkeys(kinds) if kind not in found.kinds
+        ]
+        raise UnitsError(
+            f"The layer {found.path} is a {type(found.layer).__name__}, whose "
+            f"units cannot be removed exactly: {found.problem}. Leave it out "
+            f"with targets over other groups, for instance {others}."
+        )
 
 
 def _check_patterns(
@@ -262,12 +242,12 @@ def find_units(
     Arguments
     ---------
     model : nn.Module
-        Anything that holds SpeechBrain Conformer encoder layers or
-        feed-forward modules, for instance a ``ConformerEncoder`` or a
-        ``TransformerASR``, or chains of fully connected layers in a
-        Sequential container (torch's or SpeechBrain's), for instance a
-        ``CRDNN``. The last Linear of a chain is no group, and neither is one
-        that the model holds under two names.
+        Anything that holds SpeechBrain's Conformer, Transformer or
+        Branchformer layers (encoder and decoder) or feed-forward modules,
+        for instance a ``TransformerASR``, or chains of fully connected layers
+        in a Sequential container (torch's or SpeechBrain's), for instance the
+        DNN of a ``CRDNN``. The last Linear of a chain is no group, and
+        neither is a layer that the model holds under two names.
     targets : str or iterable of str, optional
         fnmatch patterns over group names, or kinds (``ffn``, ``query``,
         ``value``, ``conv``, ``fc``); None takes every group.
@@ -301,8 +281,9 @@ def find_units(
     11
     """
     patterns = _patterns(targets)
-    _refuse_unsupported(model, patterns)
     groups = supported_units(model)
+    kinds = [group.kind for group in groups.values()]
+    _refuse_unsupported(model, patterns, kinds)
     _check_patterns(patterns, list(groups.values()))
     return {
         name: group
@@ -332,13 +313,15 @@ def _groups(model: nn.Module) -> Iterator[UnitGroup]:
     Linear that gives them: other layers may stand between two of them."""
     held_twice = _held_twice(model)
     chained: dict[str, UnitGroup] = {}
-    for path, module in _walk(model):
-        groups = groups_of(path, module)
-        if runs_in_order(module):
-            owned = (g for g in groups if not _owners(model, g) & held_twice)
-            chained.update({group.name: group for group in owned})
+    for place in walk(model):
+        found = groups_of(place.path, place.module, place.cross)
+        groups = [g for g in found if not _owners(model, g) & held_twice]
+        if runs_in_order(place.module):
+            chained.update({group.name: group for group in groups})
+        elif place.path in chained:
+            yield chained[place.path]
         else:
-            yield from [chained[path]] if path in chained else groups
+            yield from groups
 
 
 def _held_twice(model: nn.Module) -> set[int]:
@@ -351,11 +334,14 @@ def _held_twice(model: nn.Module) -> set[int]:
 
 
 def _owners(model: nn.Module, group: UnitGroup) -> set[int]:
-    """The modules and parameters that the units of a chain belong to."""
-    container = model.get_submodule(group.layer)
-    stages = members(container, link_of(container, group.site))
-    parameters = (stage.parameters(recurse=False) for stage in stages)
-    return {id(part) for part in chain(stages, *parameters)}
+    """The modules and parameters that a group's units belong to."""
+    layer = model.get_submodule(group.layer)
+    if runs_in_order(layer):
+        owners = members(layer, link_of(layer, group.site))
+        parameters = (stage.parameters(recurse=False) for stage in owners)
+        return {id(part) for part in chain(owners, *parameters)}
+    parameters = (entry_of(layer, one.parameter) for one in group.slices)
+    return {id(part) for part in chain([layer], parameters)}
 
 
 def linears_of(

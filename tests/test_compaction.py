@@ -26,22 +26,10 @@ from speechbrain_neuronprune import (
 from speechbrain_neuronprune.compaction import ParameterCounter, remove_gates
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.units import count_parameters
+from tests.plans import PLANS, make_plan, randomize
 
 TOLERANCE = 1e-5
 ATTENTION = ("RelPosMHAXL", "RoPEMHA", "regularMHA")
-PLANS = (
-    "random",
-    "sparse",
-    "one unit",
-    "nothing",
-    "everything",
-    "a head",
-    "all heads",
-    "no queries",
-    "no channels",
-    "no feed-forward",
-    "empty first block",
-)
 
 
 def build_encoder(attention, kernel_size=5, bias=True, causal=False):
@@ -58,45 +46,6 @@ def build_encoder(attention, kernel_size=5, bias=True, causal=False):
     )
     randomize(encoder)
     return encoder.eval()
-
-
-def randomize(model):
-    """Give biases, norms and positional biases values that matter."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim == 1 or "pos_bias" in name:
-                parameter.normal_(0.3, 0.5)
-
-
-def make_plan(model, style, seed=0):
-    """A plan of a given style, retention-made ones aside."""
-    generator = torch.Generator().manual_seed(seed)
-    keep = {}
-    for name, group in find_units(model).items():
-        share = 0.1 if style == "sparse" else 0.5
-        units = torch.rand(group.size, generator=generator) < share
-        keep[name] = _styled(style, name, group, units, generator)
-    return PruningPlan(keep)
-
-
-def _styled(style, name, group, units, generator):
-    empty = torch.zeros_like(units)
-    if style == "one unit":
-        empty[torch.randint(group.size, (1,), generator=generator)] = True
-        return empty
-    if style == "everything":
-        return ~empty
-    if style == "a head" and len(group.widths) > 1:
-        units[: group.widths[0]] = False
-    emptied = {
-        "nothing": True,
-        "all heads": group.kind == "value",
-        "no queries": group.kind == "query",
-        "no channels": group.kind == "conv",
-        "no feed-forward": group.kind == "ffn",
-        "empty first block": "layers.0." in name,
-    }
-    return empty if emptied.get(style, False) else units
 
 
 def run(encoder, x, lengths=None, chunk=None, attention="RelPosMHAXL"):

@@ -8,6 +8,9 @@ Authors
 
 from typing import Any
 
+from speechbrain.lobes.models.transformer.Branchformer import (
+    ConvolutionBranch,
+)
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from speechbrain.nnet.attention import PositionalwiseFeedForward
 from speechbrain.nnet.containers import Sequential
@@ -17,6 +20,7 @@ from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.attention import AttentionForm
 from speechbrain_neuronprune.layers.convolution import ConvolutionForm
 from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
+from speechbrain_neuronprune.layers.gating import GatingForm
 from speechbrain_neuronprune.layers.linear import LinearForm
 from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import ATTENTION, UnitGroup
@@ -24,6 +28,7 @@ from speechbrain_neuronprune.units import ATTENTION, UnitGroup
 FORMS: dict[Any, Any] = {
     PositionalwiseFeedForward: FeedForwardForm,
     ConvolutionModule: ConvolutionForm,
+    ConvolutionBranch: GatingForm,
     ATTENTION: AttentionForm,
     (nn.Sequential, Sequential): LinearForm,
 }
@@ -52,7 +57,7 @@ def get_gate(model: nn.Module, group: UnitGroup) -> UnitGate | None:
         What multiplies the units.
     """
     layer = get_child(model, group.layer)
-    return form_of(layer).get_gate(layer, group.site)
+    return form_of(layer).get_gate(layer, group)
 
 
 def set_gate(model: nn.Module, group: UnitGroup, gate: UnitGate | None) -> None:
@@ -68,7 +73,7 @@ def set_gate(model: nn.Module, group: UnitGroup, gate: UnitGate | None) -> None:
         A gate of the group's size; None removes the present one.
     """
     layer = get_child(model, group.layer)
-    changed = form_of(layer).set_gate(layer, group.site, gate)
+    changed = form_of(layer).set_gate(layer, group, gate)
     if gate is not None:
         gate.to(next(layer.parameters()).device).train(layer.training)
     if changed is not layer:

@@ -1,4 +1,4 @@
-"""Self-attention whose query and value units can be gated and removed.
+"""Attention whose query and value units can be gated and removed.
 
 One class per SpeechBrain attention serves all three forms - gated, masked and
 compact - because they differ in widths only: heads may have any number of
@@ -38,19 +38,21 @@ class _UnitAttention:
     """What the three kinds of attention share: projections, gates, heads.
 
     Attributes: ``query_rows`` and ``value_rows`` (rows per surviving head),
-    ``heads`` (which of the original heads survive), ``stock_heads``.
+    ``heads`` (which of the original heads survive), ``stock_heads``,
+    ``cross`` (whether keys and values come from another sequence).
     """
 
     rows_per_unit = 1
 
     @classmethod
-    def adopt(cls, stock: nn.Module) -> "nn.Module":
+    def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
         """A layer of ours around a stock layer's own parameters."""
         layer = cls.__new__(cls)
         layer.__dict__ = {
             key: copy.copy(value) if isinstance(value, (dict, set)) else value
             for key, value in stock.__dict__.items()
         }
+        layer.cross = cross
         query, value = head_widths(stock)
         layer.stock_heads = len(query)
         layer.heads = list(range(len(query)))
@@ -81,6 +83,23 @@ class _UnitAttention:
     ) -> tuple[HeadPacking, HeadPacking]:
         return HeadPacking(query), HeadPacking(value)
 
+    def _project(
+        self,
+        sequences: tuple[Tensor, Tensor, Tensor],
+        weight: Tensor,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The sequences of queries, keys and values, (batch, time, features)
+        -> q, k, v, each (batch, time, heads, width)."""
+        query, key, value = sequences
+        if not self.cross and query is key and key is value:
+            return self._split(F.linear(query, weight, bias))
+        rows = [sum(self.query_rows)] * 2 + [sum(self.value_rows)]
+        biases = [None] * 3 if bias is None else bias.split(rows)
+        q, k, v = map(F.linear, sequences, weight.split(rows), biases)
+        heads = self.query_heads
+        return heads(q), heads(k), self.value_heads(v)
+
     def _split(self, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Joint projection (batch, time, rows) -> q, k, v, each (batch,
         time, heads, width)."""
@@ -105,12 +124,13 @@ class _UnitAttention:
         mask = mask.repeat_interleave(self.rows_per_unit, dim=-1)
         return self.query_heads(mask).unsqueeze(2)
 
-    def _gate_value(self, value: Tensor) -> Tensor:
-        """Gate v (batch, heads, time, width)."""
+    def _value_mask(self, value: Tensor) -> Tensor | None:
+        """The value gate's draw, (batch or 1, heads, 1, width); None where
+        there is no gate."""
         if self.value_gate is None:
-            return value
+            return None
         mask = self.value_gate.mask(len(value)).to(value.dtype)
-        return value * self.value_heads(mask).unsqueeze(2)
+        return self.value_heads(mask).unsqueeze(2)
 
     def _merge(self, context: Tensor) -> Tensor:
         """(batch, heads, time, width) -> (batch, time, value rows)."""
@@ -130,19 +150,18 @@ class _UnitAttention:
             return mask[None, None]
         return self._own_heads(mask.unflatten(0, (-1, self.stock_heads)))
 
-    def _require_self_attention(
-        self, query: Tensor, key: Tensor, value: Tensor
-    ) -> None:
-        """SpeechBrain reads the joint projection in another order for
-        cross-attention, so its units are others."""
+    def _check_role(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        """SpeechBrain reads the joint projection in one order if queries,
+        keys and values are equal, and in another if not: the units differ."""
         same = query is key and key is value
-        if not same and not (
-            torch.equal(query, key) and torch.equal(key, value)
-        ):
+        same = same or (torch.equal(query, key) and torch.equal(key, value))
+        if same == self.cross:
+            given = "equal" if same else "different"
+            role = "cross-attention" if self.cross else "self-attention"
             raise UnitsError(
                 f"A {type(self).__name__} with removable units was given "
-                "different queries, keys and values; only self-attention is "
-                "supported, so attach gates to encoder layers alone."
+                f"{given} queries, keys and values; where it stands, only "
+                f"{role} is supported."
             )
 
     def narrow(
@@ -192,6 +211,20 @@ def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
     return list(keep.cpu().split(list(widths)))
 
 
+def _gated(value: Tensor, mask: Tensor | None) -> Tensor:
+    return value if mask is None else value * mask
+
+
+def _mean(weights: Tensor, values: Tensor | None) -> Tensor:
+    """The mean of attention weights (batch, heads, L, S) over the heads of
+    which the mask ``values`` (batch or 1, heads, 1, width) leaves something:
+    the others are not there after compaction."""
+    if values is None:
+        return weights.mean(1)
+    alive = values.detach().amax(-1, keepdim=True)
+    return (weights * alive).sum(1) / alive.sum(1).clamp(min=1.0)
+
+
 def _refill(scores: Tensor, *masks: Tensor | None) -> Tensor:
     """Zero the masked positions: rows without any key are NaN after the
     softmax, which happens in chunked training."""
@@ -231,10 +264,10 @@ class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
         attn_mask: Tensor | None = None,
         return_attn_weights: bool = True,
     ) -> Any:
-        """As ``RelPosMHAXL.forward``, for self-attention."""
-        self._require_self_attention(query, key, value)
-        joint = F.linear(query, self.in_proj_weight)
-        q, k, v = (part.transpose(1, 2) for part in self._split(joint))
+        """As ``RelPosMHAXL.forward``."""
+        self._check_role(query, key, value)
+        parts = self._project((query, key, value), self.in_proj_weight)
+        q, k, v = (part.transpose(1, 2) for part in parts)
         if self.vbias is not None:
             v = v + self.value_heads(self.value_bias_weight).unsqueeze(1)
         scores = self._scores(q, k, pos_embs)
@@ -246,7 +279,9 @@ class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
             _masked(scores, mask, padding), dim=-1, dtype=torch.float32
         )
         weights = _refill(self.dropout_att(weights), mask, padding)
-        context = torch.matmul(weights.to(v.dtype), self._gate_value(v))
+        context = torch.matmul(
+            weights.to(v.dtype), _gated(v, self._value_mask(v))
+        )
         out = self.out_proj(self._merge(context))
         return (out, weights) if return_attn_weights else out
 
@@ -296,9 +331,9 @@ class RoPEUnitAttention(_UnitAttention, RoPEMHA):
     rows_per_unit = 2
 
     @classmethod
-    def adopt(cls, stock: nn.Module) -> "nn.Module":
+    def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
         """A layer of ours around a stock layer's own parameters."""
-        layer = super().adopt(stock)
+        layer = super().adopt(stock, cross)
         pairs = torch.arange(layer.head_dim // 2).repeat(layer.stock_heads)
         pairs = pairs.to(layer.in_proj_weight.device)
         # Not saved while it can be recomputed: stock checkpoints lack it.
@@ -341,7 +376,7 @@ class RoPEUnitAttention(_UnitAttention, RoPEMHA):
         return_attn_weights: bool = True,
     ) -> Any:
         """As ``RoPEMHA.forward``, for self-attention."""
-        self._require_self_attention(query, key, value)
+        self._check_role(query, key, value)
         q, k, v = self._split(F.linear(query, self.in_proj_weight))
         rotation = self._rotation(q.shape[1], q)
         q, k = _rotate(q, *rotation), _rotate(k, *rotation)
@@ -356,7 +391,7 @@ class RoPEUnitAttention(_UnitAttention, RoPEMHA):
         context = F.scaled_dot_product_attention(
             q,
             k,
-            self._gate_value(v),
+            _gated(v, self._value_mask(v)),
             attn_mask=self._own_heads(masks),
             dropout_p=self.dropout if self.training else 0.0,
             scale=self.scale,
@@ -390,12 +425,11 @@ class RegularUnitAttention(_UnitAttention, MultiheadAttention):
         return_attn_weights: bool = True,
         pos_embs: Tensor | None = None,
     ) -> Any:
-        """As ``MultiheadAttention.forward``, for self-attention; the
-        weights returned are the mean over the surviving heads."""
-        self._require_self_attention(query, key, value)
-        att = self.att
-        joint = F.linear(query, att.in_proj_weight, att.in_proj_bias)
-        q, k, v = (part.transpose(1, 2) for part in self._split(joint))
+        """As ``MultiheadAttention.forward``; the weights returned are the
+        mean over the heads that have values."""
+        att, sequences = self.att, (query, key, value)
+        parts = self._project(sequences, att.in_proj_weight, att.in_proj_bias)
+        q, k, v = (part.transpose(1, 2) for part in parts)
         if self.query_gate is not None:
             q = q * self._query_mask(len(q), q)
         scores = torch.matmul(q * att.head_dim**-0.5, k.transpose(-2, -1))
@@ -405,9 +439,9 @@ class RegularUnitAttention(_UnitAttention, MultiheadAttention):
         masks = (self._four_dims(m) for m in (attn_mask, pos_embs))
         weights = F.softmax(_masked(scores, *masks, padding), dim=-1)
         weights = F.dropout(weights, att.dropout, self.training)
-        context = torch.matmul(weights, self._gate_value(v))
-        out = att.out_proj(self._merge(context))
-        return (out, weights.mean(1)) if return_attn_weights else out
+        present = self._value_mask(v)
+        out = att.out_proj(self._merge(weights @ _gated(v, present)))
+        return (out, _mean(weights, present)) if return_attn_weights else out
 
     def _split_even(self, joint: Tensor) -> tuple[Tensor, ...]:
         query, value = sum(self.query_rows), sum(self.value_rows)
@@ -417,17 +451,6 @@ class RegularUnitAttention(_UnitAttention, MultiheadAttention):
 
     def _output_projection(self) -> nn.Linear:
         return self.att.out_proj
-
-
-def _check_regular(layer: MultiheadAttention) -> None:
-    att = layer.att
-    extras = att.bias_k is not None or att.add_zero_attn
-    if extras or not att._qkv_same_embed_dim:
-        raise UnitsError(
-            "A MultiheadAttention with add_bias_kv, add_zero_attn, kdim or "
-            "vdim has keys and values that no unit owns; build it without "
-            "them, or leave attention out of the targets."
-        )
 
 
 class AttentionForm:
@@ -440,31 +463,23 @@ class AttentionForm:
     }
 
     @classmethod
-    def _ours(cls, layer: nn.Module) -> nn.Module:
+    def _ours(cls, layer: nn.Module, cross: bool) -> nn.Module:
         if isinstance(layer, _UnitAttention):
             return layer
-        if isinstance(layer, MultiheadAttention):
-            _check_regular(layer)
-        elif not layer._qkv_same_embed_dim:
-            raise UnitsError(
-                f"A {type(layer).__name__} with vdim={layer.vdim} other than "
-                f"embed_dim={layer.embed_dim} is not implemented in "
-                "SpeechBrain itself; build it with vdim=None."
-            )
-        return cls.UNIT_CLASSES[type(layer)].adopt(layer)
+        return cls.UNIT_CLASSES[type(layer)].adopt(layer, cross)
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
+    def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
-        return getattr(layer, f"{site}_gate", None)
+        return getattr(layer, f"{group.site}_gate", None)
 
     @classmethod
     def set_gate(
-        cls, layer: nn.Module, site: str, gate: UnitGate | None
+        cls, layer: nn.Module, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
         """A layer with the gate in place (None removes it)."""
-        layer = cls._ours(layer)
-        setattr(layer, f"{site}_gate", gate)
+        layer = cls._ours(layer, group.cross)
+        setattr(layer, f"{group.site}_gate", gate)
         return layer
 
     @classmethod
@@ -477,4 +492,4 @@ class AttentionForm:
         """The layer without the removed units."""
         if all(units.all() for units in keep.values()):
             return layer
-        return cls._ours(layer).narrow(groups, keep)
+        return cls._ours(layer, groups[0].cross).narrow(groups, keep)

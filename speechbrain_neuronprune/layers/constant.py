@@ -50,13 +50,19 @@ class ConstantAttention(Constant):
     def forward(
         self,
         query: Tensor,
+        key: Tensor,
+        value: Tensor | None = None,
         *_: Any,
         return_attn_weights: bool = True,
         **__: Any,
     ) -> Any:
-        """The bias for every frame; there are no weights to return."""
+        """The bias for every frame; the weights are the mean over no heads,
+        zeros (batch, L, S), which take no memory."""
         out = super().forward(query)
-        return (out, None) if return_attn_weights else out
+        if not return_attn_weights:
+            return out
+        shape = (*query.shape[:2], key.shape[1])
+        return out, query.new_zeros(1).expand(shape)
 
 
 class ConstantConvolution(Constant):

@@ -81,14 +81,14 @@ class ConvolutionForm:
     """
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
+    def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
         gate = getattr(layer.bottleneck, "gate", None)
         return None if gate is None else gate.units
 
     @staticmethod
     def set_gate(
-        layer: ConvolutionModule, site: str, gate: UnitGate | None
+        layer: ConvolutionModule, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
         source = first = last = None

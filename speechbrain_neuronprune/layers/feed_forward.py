@@ -57,13 +57,15 @@ class FeedForwardForm:
     """
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
+    def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
         return getattr(layer.ffn, "gate", None)
 
     @staticmethod
     def set_gate(
-        layer: PositionalwiseFeedForward, site: str, gate: UnitGate | None
+        layer: PositionalwiseFeedForward,
+        group: UnitGroup,
+        gate: UnitGate | None,
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
         if gate is not None:

@@ -89,18 +89,18 @@ class LinearForm:
     """
 
     @staticmethod
-    def get_gate(layer: nn.Module, site: str) -> UnitGate | None:
+    def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
-        consumer = layer.get_submodule(link_of(layer, site).consumer)
+        consumer = layer.get_submodule(link_of(layer, group.site).consumer)
         gate = getattr(consumer, "gate", None)
         return None if gate is None else gate.units
 
     @staticmethod
     def set_gate(
-        layer: nn.Module, site: str, gate: UnitGate | None
+        layer: nn.Module, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
-        link = link_of(layer, site)
+        link = link_of(layer, group.site)
         consumer = layer.get_submodule(link.consumer)
         if hasattr(consumer, "gate"):
             consumer.gate.remove()

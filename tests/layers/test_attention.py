@@ -12,8 +12,10 @@ from speechbrain.nnet.attention import (
 )
 
 from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.gate import FixedMask
 from speechbrain_neuronprune.layers.attention import AttentionForm
+from speechbrain_neuronprune.layers.constant import ConstantAttention
 from speechbrain_neuronprune.units import groups_of
 
 WIDTH, HEADS, LENGTH = 16, 4, 11
@@ -32,9 +34,20 @@ def run(layer, x, **arguments):
         return layer(x, x, x, **arguments)[0]
 
 
-def ours(stock):
+def ours(stock, cross=False):
     """The stock layer in our form, all units open."""
-    return AttentionForm.set_gate(copy.deepcopy(stock), "query", None)
+    query, _ = groups_of("", stock, cross)
+    return AttentionForm.set_gate(copy.deepcopy(stock), query, None)
+
+
+def masked_and_compact(stock, keep, cross=False):
+    """The two forms of a layer that shall equal each other."""
+    groups = groups_of("", stock, cross)
+    masked = copy.deepcopy(stock)
+    for group in groups:
+        gate = FixedMask(keep[group.site])
+        masked = AttentionForm.set_gate(masked, group, gate)
+    return masked, AttentionForm.narrow(copy.deepcopy(stock), groups, keep)
 
 
 @pytest.mark.parametrize("kind", [RelPosMHAXL, RoPEMHA, MultiheadAttention])
@@ -93,12 +106,7 @@ def test_masks_per_head_follow_the_surviving_heads():
         "query": torch.ones(WIDTH).bool(),
         "value": torch.arange(WIDTH) // 4 != 1,
     }
-    masked = copy.deepcopy(stock)
-    for site, units in keep.items():
-        masked = AttentionForm.set_gate(masked, site, FixedMask(units))
-    small = AttentionForm.narrow(
-        copy.deepcopy(stock), groups_of("mha_layer", stock), keep
-    )
+    masked, small = masked_and_compact(stock, keep)
     assert small.heads == [0, 2, 3]
     torch.testing.assert_close(
         run(small, x, attn_mask=mask), run(masked, x, attn_mask=mask)
@@ -115,22 +123,90 @@ def test_weights_are_returned_as_stock_does():
     assert torch.is_tensor(alone)
 
 
-def test_cross_attention_is_refused():
-    layer = ours(build(RelPosMHAXL))
+def between(layer, x, y, **arguments):
+    """Cross-attention of x to y."""
+    if isinstance(layer, RelPosMHAXL):
+        arguments["pos_embs"] = RelPosEncXL(WIDTH)(y)
+    with torch.no_grad():
+        return layer(x, y, y, **arguments)
+
+
+@pytest.mark.parametrize("kind", [RelPosMHAXL, MultiheadAttention])
+@pytest.mark.parametrize("length", [1, 4, LENGTH, 17])
+@pytest.mark.parametrize("masked", [False, True])
+def test_cross_attention_equals_stock(kind, length, masked):
+    """RelPosMHAXL reads other rows here than in self-attention."""
+    stock = build(kind)
+    x, y = torch.randn(2, length, WIDTH), torch.randn(2, LENGTH, WIDTH)
+    arguments = {}
+    if masked:
+        padding = torch.arange(LENGTH)[None] >= torch.tensor([[LENGTH], [5]])
+        arguments["key_padding_mask"] = padding
+        arguments["attn_mask"] = torch.randn(length, LENGTH)
+    torch.testing.assert_close(
+        between(ours(stock, cross=True), x, y, **arguments),
+        between(stock, x, y, **arguments),
+    )
+
+
+def test_keys_and_values_may_differ():
+    stock = build(MultiheadAttention)
+    x, y, z = torch.randn(3, 2, LENGTH, WIDTH)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(stock)(x, y, z), stock(x, y, z))
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_the_wrong_role_is_refused(cross):
+    """The rows of a RelPosMHAXL mean something else in the other role."""
+    layer = ours(build(RelPosMHAXL), cross)
     x, y = torch.randn(2, 1, LENGTH, WIDTH)
-    with pytest.raises(UnitsError, match="only self-attention"):
-        layer(x, y, y, RelPosEncXL(WIDTH)(x))
+    role = "cross-attention" if cross else "self-attention"
+    with pytest.raises(UnitsError, match=f"only {role}"):
+        between(layer, x, x.clone() if cross else y)
 
 
-@pytest.mark.parametrize(
-    "extra", [{"add_bias_kv": True}, {"add_zero_attn": True}, {"vdim": 8}]
-)
-def test_extra_keys_are_refused(extra):
-    with pytest.raises(UnitsError, match="add_bias_kv"):
-        ours(build(MultiheadAttention, **extra))
+@pytest.mark.parametrize("gone", [1, 2, HEADS])
+def test_mean_weights_are_over_the_heads_that_stay(gone):
+    """What a decoder returns is the same before and after compaction."""
+    stock = build(MultiheadAttention)
+    keep = {
+        "query": torch.rand(WIDTH) < 0.5,
+        "value": torch.arange(WIDTH) >= gone * WIDTH // HEADS,
+    }
+    x, y = torch.randn(2, 3, WIDTH), torch.randn(2, LENGTH, WIDTH)
+    masked, small = masked_and_compact(stock, keep, cross=True)
+    out, weights = between(masked, x, y)
+    assert weights.shape == (2, 3, LENGTH)
+    torch.testing.assert_close(between(small, x, y), (out, weights))
+    total = weights.sum(-1)
+    expected = float(gone < HEADS)
+    torch.testing.assert_close(total, torch.full_like(total, expected))
 
 
-@pytest.mark.parametrize("kind", [RelPosMHAXL, RoPEMHA])
-def test_other_value_widths_are_refused(kind):
-    with pytest.raises(UnitsError, match="vdim=8"):
-        ours(build(kind, vdim=8))
+@pytest.mark.parametrize("kind", [RelPosMHAXL, MultiheadAttention])
+def test_gates_of_cross_attention_have_gradients(kind):
+    """Both logits hear from the loss, each utterance with its own draw."""
+    layer = build(kind)
+    gates = {}
+    for group in groups_of("", layer, cross=True):
+        gates[group.site] = AdaptiveDropout(WIDTH)
+        layer = AttentionForm.set_gate(layer, group, gates[group.site])
+    layer.train()
+    x, y = torch.randn(3, 5, WIDTH), torch.randn(3, LENGTH, WIDTH)
+    positions = RelPosEncXL(WIDTH)(y)
+    layer(x, y, y, pos_embs=positions if kind is RelPosMHAXL else None)[
+        0
+    ].square().sum().backward()
+    for gate in gates.values():
+        assert gate.logits.grad.isfinite().all()
+        assert (gate.logits.grad != 0).all()
+
+
+def test_an_emptied_attention_returns_what_stock_does():
+    layer = ConstantAttention(torch.ones(WIDTH), WIDTH)
+    x, y = torch.randn(2, 3, WIDTH), torch.randn(2, LENGTH, WIDTH)
+    out, weights = layer(query=x, key=y, value=y, attn_mask=None)
+    assert torch.equal(out, torch.ones_like(x))
+    assert torch.equal(weights, torch.zeros(2, 3, LENGTH))
+    assert layer(x, y, y, return_attn_weights=False).shape == x.shape

@@ -1,0 +1,148 @@
+"""Where layers stand: roles of attention, order, and what stands in the way."""
+
+import pytest
+import torch
+from speechbrain.lobes.models.transformer.Branchformer import (
+    BranchformerEncoderLayer,
+)
+from speechbrain.lobes.models.transformer.Conformer import (
+    ConformerDecoderLayer,
+    ConformerEncoderLayer,
+)
+from speechbrain.lobes.models.transformer.Transformer import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
+from speechbrain.nnet.attention import MultiheadAttention, RelPosMHAXL
+from torch import nn
+
+from speechbrain_neuronprune import compact, find_units
+from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.places import obstacles, walk
+from speechbrain_neuronprune.units import projection_rows
+from tests.plans import make_plan
+
+
+class ScaledAttention(RelPosMHAXL):
+    """A RelPosMHAXL by class, but not by what it computes."""
+
+    def forward(self, *args, **kwargs):
+        out, weights = super().forward(*args, **kwargs)
+        return 2 * out, weights
+
+
+def roles(block):
+    return {p.path: p.cross for p in walk(block) if p.cross is not None}
+
+
+@pytest.mark.parametrize(
+    "block, expected",
+    [
+        (ConformerEncoderLayer(8, 8, 2), {"mha_layer": False}),
+        (BranchformerEncoderLayer(8, 2), {"mha_layer": False}),
+        (TransformerEncoderLayer(8, 2, 8), {"self_att": False}),
+        (
+            TransformerDecoderLayer(8, 2, 8),
+            {"self_attn": False, "multihead_attn": True},
+        ),
+        (ConformerDecoderLayer(8, 8, 2, 3), {"mha_layer": True}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_roles_of_attention(block, expected):
+    assert roles(block) == expected
+    assert list(obstacles(block)) == []
+
+
+def test_a_conformer_decoder_is_walked_in_forward_order():
+    groups = find_units(ConformerDecoderLayer(8, 8, 2, 3))
+    assert list(groups) == [
+        "ffn_module1",
+        "mha_layer.query",
+        "mha_layer.value",
+        "convolution_module",
+        "ffn_module2",
+    ]
+    assert {n for n, g in groups.items() if g.cross} == {
+        "mha_layer.query",
+        "mha_layer.value",
+    }
+
+
+def test_attention_outside_of_a_block_has_no_groups():
+    """Nobody knows what its queries and keys will be."""
+    model = nn.ModuleDict({"mha_layer": RelPosMHAXL(8, 2)})
+    assert find_units(model) == {}
+    assert find_units(RelPosMHAXL(8, 2)) == {}
+
+
+def test_cross_attention_has_its_rows_stacked():
+    layer = RelPosMHAXL(8, 2)
+    stacked = torch.cat(projection_rows(layer, cross=True))
+    assert stacked.equal(torch.arange(24))
+    assert not torch.cat(projection_rows(layer)).equal(stacked)
+
+
+@pytest.mark.parametrize(
+    "block, path, problem, others",
+    [
+        (
+            TransformerEncoderLayer(8, 2, 8, attention_type="hypermixing"),
+            "self_att is a HyperMixing",
+            "supported attention is RelPosMHAXL",
+            ["ffn"],
+        ),
+        (
+            BranchformerEncoderLayer(8, 2, attention_type="hypermixing"),
+            "mha_layer is a HyperMixing",
+            "supported attention is RelPosMHAXL",
+            ["conv"],
+        ),
+        (
+            TransformerDecoderLayer(8, 2, 8, kdim=5, vdim=5),
+            "self_attn is a MultiheadAttention",
+            "kdim and vdim are not supported",
+            ["ffn"],
+        ),
+        (
+            TransformerEncoderLayer(8, 2, 8, ffn_type="1dcnn"),
+            "pos_ffn is a Sequential",
+            "ffn_type='regularFFN'",
+            ["query", "value"],
+        ),
+    ],
+    ids=["mixing", "mixing in two branches", "other keys", "convolutions"],
+)
+def test_what_cannot_be_exact_is_refused_by_name(block, path, problem, others):
+    with pytest.raises(UnitsError) as error:
+        find_units(block)
+    for part in (path, problem, str(others)):
+        assert part in str(error.value)
+    assert {group.kind for group in find_units(block, others).values()} == set(
+        others
+    )
+
+
+@pytest.mark.parametrize(
+    "attention, problem",
+    [
+        (ScaledAttention(8, 2), "supported attention is"),
+        (RelPosMHAXL(8, 2, vdim=4), "vdim=4 other than embed_dim=8"),
+        (MultiheadAttention(2, 8, add_bias_kv=True), "add_bias_kv"),
+        (MultiheadAttention(2, 8, add_zero_attn=True), "add_zero_attn"),
+    ],
+    ids=["subclass", "vdim", "bias", "zero"],
+)
+def test_attention_that_does_something_else_is_refused(attention, problem):
+    block = ConformerEncoderLayer(8, 8, 2)
+    block.mha_layer = attention
+    with pytest.raises(UnitsError, match=problem):
+        find_units(block, "value")
+    assert len(find_units(block, ["ffn", "conv"])) == 3
+
+
+def test_layers_without_units_are_no_obstacle():
+    block = TransformerDecoderLayer(8, 2, 8)
+    small = compact(block, make_plan(block, "nothing"))
+    assert list(obstacles(small)) == []
+    assert find_units(small) == {}
