@@ -12,20 +12,27 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import speechbrain as sb
 from speechbrain.dataio.sampler import DynamicBatchSampler
 from torch.utils.data import Sampler
 
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.processes import process_count, process_number
 
 
 class ShortFirstSampler(Sampler):
     """A batch sampler that begins with the shortest utterances.
 
-    Batches are those of SpeechBrain's ``DynamicBatchSampler``. The first
-    ``short_steps`` of them hold only the shortest utterances. Which batch
-    comes at which step follows from the seed alone, so a resumed epoch goes
+    Batches are those of SpeechBrain's ``DynamicBatchSampler``. Those of the
+    first ``short_steps`` hold only the shortest utterances. Which batches
+    come at which step follows from the seed alone, so a resumed epoch goes
     on exactly where it stopped; call ``set_epoch`` (counted from 1, as
     ``Brain.fit`` does) at the start of every epoch.
+
+    A step is one of the optimiser. It takes a batch of every process and,
+    where gradients are accumulated, several; in two processes it takes those
+    that it takes in one with two batches accumulated. So give it to a data
+    loader as it is: no wrapper has to divide its batches between processes.
 
     Arguments
     ---------
@@ -34,13 +41,24 @@ class ShortFirstSampler(Sampler):
     max_batch_length : float
         Upper limit of the summed durations of a batch.
     short_steps : int
-        How many batches hold only the shortest utterances.
+        How many steps hear only the shortest utterances.
     short_fraction : float
         Which share of the utterances counts as the shortest.
     epoch_steps : int, optional
-        Batches per epoch; by default as many as cover every utterance once.
+        Steps per epoch; by default as many as all utterances are enough for.
     seed : int
         Seed of the shuffling.
+    accumulated : int
+        How many batches of a process make a step.
+    process : int, optional
+        Number of the process whose batches are meant; by default this one.
+    processes : int, optional
+        How many there are; by default those that run.
+
+    Raises
+    ------
+    DataError
+        If there are no utterances, or too few for one step.
     **batching : dict
         Further options of ``DynamicBatchSampler``.
 
@@ -69,6 +87,9 @@ class ShortFirstSampler(Sampler):
         short_fraction: float = 0.3,
         epoch_steps: int | None = None,
         seed: int = 0,
+        accumulated: int = 1,
+        process: int | None = None,
+        processes: int | None = None,
         **batching: Any,
     ) -> None:
         if not durations:
@@ -83,23 +104,86 @@ class ShortFirstSampler(Sampler):
         self.short_steps = short_steps
         self.short = _Passes(shortest or [0], durations, **options)
         self.all = _Passes(range(len(durations)), durations, **options)
-        self.epoch_steps = epoch_steps or len(self.all)
+        self.accumulated = accumulated
+        self.process = process_number() if process is None else process
+        self.processes = process_count() if processes is None else processes
+        self.epoch_steps = epoch_steps or self._steps_of_a_pass()
         self.epoch = 1
+        self.done = 0
+
+    def _steps_of_a_pass(self) -> int:
+        steps = len(self.all) // self.step_batches
+        if not steps:
+            raise DataError(
+                f"An epoch has {len(self.all)} batches, too few for a step "
+                f"with grad_accumulation_factor={self.accumulated} in "
+                f"{self.processes} process(es); lower max_batch_length, or "
+                "one of these numbers."
+            )
+        return steps
+
+    @property
+    def step_batches(self) -> int:
+        """How many batches a step takes, those of all processes together."""
+        return self.accumulated * self.processes
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which epoch the next iteration yields."""
         self.epoch = epoch
 
+    def go_on(self, epoch: int, step: int) -> int:
+        """Leave out the beginning of the next iteration.
+
+        Arguments
+        ---------
+        epoch : int
+            The epoch that was interrupted.
+        step : int
+            How many steps were taken, those of earlier epochs included.
+
+        Returns
+        -------
+        int
+            How many batches of this process are left out.
+        """
+        done = step - (epoch - 1) * self.epoch_steps
+        self.done = min(max(done, 0), self.epoch_steps)
+        return self.done * self.accumulated
+
     def __len__(self) -> int:
-        return self.epoch_steps
+        return self.epoch_steps * self.accumulated
 
     def __iter__(self) -> Iterator[list[int]]:
         first = (self.epoch - 1) * self.epoch_steps
-        for step in range(first, first + self.epoch_steps):
-            if step < self.short_steps:
-                yield self.short[step]
-            else:
-                yield self.all[step - self.short_steps]
+        steps = range(first + self.done, first + self.epoch_steps)
+        self.done = 0
+        for step, turn in itertools.product(steps, range(self.accumulated)):
+            yield self._batch(step, turn * self.processes + self.process)
+
+    def _batch(self, step: int, place: int) -> list[int]:
+        """One of the batches of a step, counted over all processes."""
+        if step < self.short_steps:
+            return self.short[step * self.step_batches + place]
+        step -= self.short_steps
+        return self.all[step * self.step_batches + place]
+
+
+def go_on(brain: sb.Brain) -> None:
+    """Let the epoch that a checkpoint interrupted go on with its next step.
+
+    Unlike the position of a data loader, the step means the same in any
+    number of processes, with or without accumulated gradients.
+
+    Arguments
+    ---------
+    brain : Brain
+        Recovered; if its ``train_sampler`` is a ``ShortFirstSampler``, it is
+        told where to begin.
+    """
+    sampler = brain.train_sampler
+    if brain.step and isinstance(sampler, ShortFirstSampler):
+        epoch = brain.hparams.epoch_counter.current + 1
+        brain.step = sampler.go_on(epoch, brain.optimizer_step)
 
 
 class _Passes:

@@ -4,10 +4,11 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from speechbrain.utils.checkpoints import (
     Checkpointer,
     average_checkpoints,
 )
-from speechbrain.utils.distributed import main_process_only
+from speechbrain.utils.distributed import ddp_barrier, main_process_only
 from speechbrain.utils.logger import get_logger
 
 from speechbrain_neuronprune.errors import TrainingError
@@ -52,15 +53,12 @@ class AtomicCheckpointer(Checkpointer):
         saved = super().save_checkpoint(
             *args, verbosity=logging.DEBUG, **kwargs
         )
-        if saved is None:  # not the main process
-            return None
-        folder = _finished(saved.path)
-        os.replace(saved.path, folder)
-        logger.log(verbosity, "Saved a checkpoint in %s", folder)
-        files = {
-            name: folder / path.name for name, path in saved.paramfiles.items()
-        }
-        return Checkpoint(folder, saved.meta, files)
+        if saved is not None:  # the main process, the only one that writes
+            saved = _give_name(saved)
+            logger.log(verbosity, "Saved a checkpoint in %s", saved.path)
+        # The others must not look for checkpoints before.
+        ddp_barrier()
+        return saved
 
     def save_and_keep_only(
         self, *args: Any, importance_keys: Sequence = (), **kwargs: Any
@@ -84,16 +82,51 @@ class AtomicCheckpointer(Checkpointer):
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Load a checkpoint like ``Checkpointer``; name a damaged one."""
-        try:
+        with loading(checkpoint.path):
             super().load_checkpoint(checkpoint)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise TrainingError(
-                f"The checkpoint {checkpoint.path} cannot be loaded "
-                f"({reason}); delete that folder to resume from the one "
-                "before, or choose another output_folder if it belongs to "
-                "another model."
-            ) from error
+
+
+@contextlib.contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Explain why a checkpoint cannot be loaded.
+
+    Arguments
+    ---------
+    path : Path
+        The checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        Instead of any exception of the block.
+
+    Example
+    -------
+    >>> with loading("CKPT+1"):
+    ...     torch.nn.Linear(1, 1).load_state_dict({})
+    Traceback (most recent call last):
+    ...
+    speechbrain_neuronprune.errors.TrainingError: The checkpoint CKPT+1 ...
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrainingError(
+            f"The checkpoint {path} cannot be loaded ({reason}); delete that "
+            "folder to resume from the one before, or choose another "
+            "output_folder if it belongs to another model."
+        ) from error
+
+
+def _give_name(saved: Checkpoint) -> Checkpoint:
+    """Rename the folder of a checkpoint that is complete."""
+    folder = _finished(saved.path)
+    os.replace(saved.path, folder)
+    files = {
+        name: folder / path.name for name, path in saved.paramfiles.items()
+    }
+    return Checkpoint(folder, saved.meta, files)
 
 
 def _unfinished(folder: Path) -> Path:
@@ -150,9 +183,26 @@ def load_final_average(
         )
     final = [c for c in complete if c.meta.get("final_phase")]
     chosen = final[: max(number, 1)] or complete[:1]
+    load_average(checkpointer, name, chosen)
+    return chosen
+
+
+def load_average(
+    checkpointer: Checkpointer, name: str, chosen: Sequence[Checkpoint]
+) -> None:
+    """Load the average of some checkpoints into one recoverable.
+
+    Arguments
+    ---------
+    checkpointer : Checkpointer
+        Holds the model as a recoverable.
+    name : str
+        Name of that recoverable.
+    chosen : sequence of Checkpoint
+        What to average.
+    """
     average = average_checkpoints(chosen, name, parameter_loader=_load_separate)
     checkpointer.recoverables[name].load_state_dict(average)
-    return chosen
 
 
 def _load_separate(path: Path, map_location: Any) -> dict[str, torch.Tensor]:

@@ -3,7 +3,8 @@
 Label the new domain's speech with the starting model, choose the surest
 utterances, rank the neurons, run the stages, measure before and after, and
 write everything down. Whatever is finished is on disk, so a run that was
-stopped goes on where it stopped.
+stopped goes on where it stopped. Of several processes, all rank neurons and
+train, each on its share of the speech; the first alone decodes and writes.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -25,6 +26,7 @@ from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.inference import EncoderASR
 from speechbrain.nnet.schedulers import LinearWarmupScheduler
+from speechbrain.utils.distributed import main_process_only, run_on_main
 from torch import Tensor
 
 from speechbrain_neuronprune.adaptation.early_stopping import (
@@ -47,10 +49,12 @@ from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
 from speechbrain_neuronprune.deploy.card import adapted_card
+from speechbrain_neuronprune.deploy.checksums import write_card
 from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import SelectionError, TrainingError
 from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.processes import process_count, process_number
 from speechbrain_neuronprune.saliency import rank_neurons
 
 # What the parts in an output folder depend on, besides models and speech
@@ -141,9 +145,9 @@ class DomainAdaptation:
         start = fingerprint(self.encoder)
         self._check_stopping()
         self._check_replay()
-        self._check_request(start)
+        run_on_main(self._check_request, args=[start])
         neurons = self._kept("neurons.pt", self.neurons)
-        before = self._kept("before.pt", self.measure)
+        before = self._kept("before.pt", main_process_only(self.measure))
         for number in range(1, self.hparams["rounds"] + 1):
             self._round(number, neurons)
         results = {
@@ -152,11 +156,9 @@ class DomainAdaptation:
             "criterion": self.hparams["criterion"],
             "seed": self.hparams["seed"],
             "before": before,
-            "after": self.measure(),
+            "after": main_process_only(self.measure)(),
         }
-        self._write_model(results)
-        self._write_patch(start, neurons)
-        write_json(self.folder / "adaptation.json", results)
+        run_on_main(self._write, args=[start, neurons, results])
         return results
 
     # --------------------------------------------------------------- parts
@@ -164,7 +166,7 @@ class DomainAdaptation:
     def scores(self) -> dict[str, Tensor]:
         """Rank the neurons at home, or else on the new domain; see
         ``rank_neurons``."""
-        rows = self.speech.home or self.speech.target
+        rows = _share(self.speech.home or self.speech.target)
         return rank_neurons(
             self.encoder,
             self._waveforms(rows),
@@ -221,16 +223,19 @@ class DomainAdaptation:
     def _labels(self, folder: Path) -> tuple[Rows, Rows]:
         """Pseudo-labelled rows to learn from, and those held back."""
         path = folder / "labels.json"
-        if not path.exists():
-            # Views draw; a run that goes on must not get other labels.
-            with draws_for(self.hparams["seed"], folder.name):
-                labels = self.label()
-            save_labels(labels, path)
+        run_on_main(self._write_labels, args=[path])
         chosen = choose_labels(load_labels(path), self.hparams["fraction"])
         parts = hold_back(
             chosen, self.hparams["held_back"], self.hparams["seed"]
         )
         return tuple(self._labelled(part) for part in parts)
+
+    def _write_labels(self, path: Path) -> None:
+        if path.exists():
+            return
+        # Views draw; a run that goes on must not get other labels.
+        with draws_for(self.hparams["seed"], path.parent.name):
+            save_labels(self.label(), path)
 
     def _labelled(self, labels: Mapping[str, PseudoLabel]) -> Rows:
         return {
@@ -249,7 +254,7 @@ class DomainAdaptation:
         """Train one stage, unless its result is there already."""
         done = self.folder / name / "best.ckpt"
         update = stage.begin(self.encoder, neurons, self.hparams["outgoing"])
-        if not done.exists():
+        if not main_process_only(done.exists)():
             train = self._dataset(learn | self._replayed(stage))
             stopping = self._fit(name, stage, update, train, held)
             if stopping.best is None:
@@ -257,11 +262,13 @@ class DomainAdaptation:
                     f"The held-back loss of {name} was never a number; lower "
                     f"the learning rate from {stage.lr}."
                 )
-            with atomic_path(done) as temporary:
-                torch.save(stopping.best, temporary)
-            self._log(name)
+            run_on_main(self._keep_stage, args=[name, stopping.best])
         update.load_state_dict(torch.load(done, weights_only=True))
         update.finish()
+
+    def _keep_stage(self, name: str, best: Mapping[str, Any]) -> None:
+        _save(best, self.folder / name / "best.ckpt")
+        self._log(name)
 
     def _fit(
         self, name: str, stage: Stage, update: Any, train: Any, held: Rows
@@ -271,9 +278,10 @@ class DomainAdaptation:
             [train.data[name]["duration"] for name in train.data_ids],
             max_batch_length=self.hparams["max_batch_length"],
             seed=self.hparams["seed"],
+            accumulated=self._accumulated,
             num_buckets=self.hparams["num_buckets"],
         )
-        parts = self._training_parts(stage, self._steps(len(sampler)))
+        parts = self._training_parts(stage, sampler.epoch_steps)
         folder = self.folder / name
         brain = self._brain(
             update,
@@ -301,20 +309,11 @@ class DomainAdaptation:
     @property
     def _accumulated(self) -> int:
         """How many batches the Brain takes for a step."""
-        options = {**self.hparams, **(self.run_opts or {})}
-        return options.get("grad_accumulation_factor", 1)
+        return self._option("grad_accumulation_factor", 1)
 
-    def _steps(self, batches: int) -> int:
-        """The optimiser's steps of an epoch; the Brain drops the gradients
-        of batches that are left over."""
-        steps = batches // self._accumulated
-        if not steps:
-            raise TrainingError(
-                f"An epoch has {batches} batches, too few for a step with "
-                f"grad_accumulation_factor={self._accumulated}; lower it, or "
-                "lower max_batch_length."
-            )
-        return steps
+    def _option(self, name: str, default: Any) -> Any:
+        """What the Brain will take for one of its options."""
+        return {**self.hparams, **(self.run_opts or {})}.get(name, default)
 
     def _training_parts(self, stage: Stage, steps: int) -> dict[str, Any]:
         """What a stage trains with and a checkpoint must hold; ``steps`` are
@@ -352,9 +351,8 @@ class DomainAdaptation:
     def _kept(self, name: str, make: Callable[[], Any]) -> Any:
         """What was made before the run was stopped, or make it."""
         path = self.folder / name
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                torch.save(make(), temporary)
+        if not main_process_only(path.exists)():
+            run_on_main(_save, args=[make(), path])
         return torch.load(path, weights_only=False)
 
     @property
@@ -392,6 +390,16 @@ class DomainAdaptation:
         for line in EpochLog(self.folder / name / "epochs.jsonl").lines():
             whole.append({"stage": name, **line})
 
+    def _write(
+        self,
+        start: str,
+        neurons: Mapping[str, Any],
+        results: Mapping[str, Any],
+    ) -> None:
+        self._write_model(results)
+        self._write_patch(start, neurons)
+        write_json(self.folder / "adaptation.json", results)
+
     def _write_model(self, results: Mapping[str, Any]) -> None:
         """The adapted model's directory."""
         model = self.folder / "model"
@@ -401,7 +409,7 @@ class DomainAdaptation:
             torch.save(self.recogniser.hparams.model.state_dict(), temporary)
         name = self.hparams["experiment_name"]
         card = adapted_card(name, source.resolve().parent.name, results)
-        (model / "README.md").write_text(card, encoding="utf-8")
+        write_card(model, card)
 
     def _write_patch(self, start: str, neurons: Mapping[str, Any]) -> None:
         """What differs, if that is the chosen neurons alone."""
@@ -436,6 +444,8 @@ class DomainAdaptation:
             "start": start,
             **{n: _plain(value) for n, value in request.items()},
             "grad_accumulation_factor": self._accumulated,
+            "max_grad_norm": self._option("max_grad_norm", 5.0),
+            "processes": process_count(),
             "stages": [asdict(stage) for stage in self.stages],
             "target": len(self.speech.target),
             "home": len(self.speech.home),
@@ -451,6 +461,17 @@ class DomainAdaptation:
                     f"with {name}={found.get(name)}, not {value}; choose "
                     "another output_folder, or remove that one."
                 )
+
+
+def _save(content: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _share(rows: Rows) -> Rows:
+    """Those that this process reads, every one by one process."""
+    names = list(rows)[process_number() :: process_count()]
+    return {name: rows[name] for name in names}
 
 
 def _plain(value: Any) -> Any:

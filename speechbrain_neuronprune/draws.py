@@ -2,7 +2,8 @@
 
 Libraries draw from global generators. A run that was stopped and goes on has
 them in another state than one that was not, unless they begin at a known state
-wherever it matters.
+wherever it matters. And several processes have theirs in the same state, unless
+they are seeded apart.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from speechbrain_neuronprune.corpus.randomness import random_for
+from speechbrain_neuronprune.processes import process_number
+from speechbrain_neuronprune.randomness import random_for
 
 
 @contextmanager
@@ -38,17 +40,35 @@ def draws_for(*key: object) -> Iterator[None]:
     ...     first.equal(torch.randn(2))
     True
     """
-    seed = int(random_for(*key).randint(2**32, dtype=np.uint32))
     python, numpy = random.getstate(), np.random.get_state()
     # Asking a device for its state would start CUDA in a run without it.
     used = torch.cuda.is_initialized()
     devices = [torch.cuda.current_device()] if used else []
     with torch.random.fork_rng(devices):
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        _seed(*key)
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+def draw_apart() -> None:
+    """Let every process draw something else.
+
+    SpeechBrain seeds all processes alike, so that they begin with the same
+    parameters. From then on, each would draw the same masks for its own
+    utterances, which are thus no independent draws. The first process draws
+    what it draws alone.
+    """
+    number = process_number()
+    if number:
+        _seed(torch.initial_seed(), "process", number)
+
+
+def _seed(*key: object) -> None:
+    """Seed all generators by a key."""
+    seed = int(random_for(*key).randint(2**32, dtype=np.uint32))
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -68,6 +68,39 @@ def test_batches_respect_the_limits():
         assert sum(DURATIONS[i] for i in batch) <= 12.0
 
 
+def test_several_processes_hear_what_one_accumulates():
+    alone = epochs(make_sampler(accumulated=6), 1, 2)
+    options = {"accumulated": 3, "processes": 2}
+    shares = [
+        epochs(make_sampler(process=number, **options), 1, 2)
+        for number in range(2)
+    ]
+    in_turns = itertools.chain(*zip(*shares, strict=True))
+    assert list(in_turns) == alone
+
+
+def test_an_epoch_covers_the_utterances_in_several_processes():
+    whole = make_sampler(short_steps=0, epoch_steps=None)
+    shared = make_sampler(short_steps=0, epoch_steps=None, processes=3)
+    assert shared.epoch_steps == len(whole) // 3 == len(shared)
+
+
+def test_too_few_batches_for_a_step():
+    with pytest.raises(DataError, match="_factor=4 in 9 process"):
+        make_sampler(epoch_steps=None, accumulated=4, processes=9)
+
+
+@pytest.mark.parametrize(
+    "step, left_out", [(4, 0), (5, 1), (7, 3), (8, 4), (3, 0), (9, 4)]
+)
+def test_an_interrupted_epoch_goes_on(step, left_out):
+    whole = epochs(make_sampler(accumulated=2), 2)
+    sampler = make_sampler(accumulated=2)
+    assert sampler.go_on(2, step) == 2 * left_out
+    assert epochs(sampler, 2) == whole[2 * left_out :]
+    assert epochs(sampler, 2) == whole
+
+
 def test_no_utterances_is_an_error():
     with pytest.raises(DataError, match="no utterances to train on"):
         ShortFirstSampler([], max_batch_length=1.0, num_buckets=1)

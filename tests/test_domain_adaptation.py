@@ -5,23 +5,14 @@ Authors
 """
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
-from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.domain_adaptation import (
-    DomainAdaptation,
-    DomainSpeech,
-)
-from speechbrain_neuronprune.errors import SelectionError, TrainingError
+from speechbrain_neuronprune.errors import DataError, SelectionError
+from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import write_recogniser
-
-HPARAMS = Path(__file__).parents[1] / "hparams/adapt_hyper_hypo.yaml"
-UTTERANCES = 6
 
 
 @pytest.fixture(scope="module")
@@ -29,42 +20,12 @@ def model(tmp_path_factory):
     return write_recogniser(tmp_path_factory.mktemp("recogniser") / "run")
 
 
-def speech():
-    """Noise that always is the same."""
-    generator = torch.Generator().manual_seed(0)
-    waves = {
-        str(n): 0.1 * torch.randn(9000 + 500 * n, generator=generator)
-        for n in range(UTTERANCES)
-    }
-    rows = {name: {"wav": name, "duration": 0.6, "wrd": ""} for name in waves}
-    return DomainSpeech(rows, read=waves.__getitem__)
-
-
 @pytest.fixture
 def adaptation(model, tmp_path):
     """Make an adaptation of the tiny recogniser, in a folder."""
 
-    def make(folder="run", run_opts=None, **changes):
-        overrides = {
-            "starting_model": str(model),
-            "target_folder": "unused",
-            "output_folder": str(tmp_path / folder),
-            "hypo": 0.1,
-            "hyper": 0.1,
-            "epochs": 2,
-            "fraction": 1.0,
-            "layers": ["*linear1"],
-            "max_batch_length": 0.7,  # one utterance
-            "num_buckets": 1,
-            "patience": None,
-            **changes,
-        }
-        with open(HPARAMS, encoding="utf-8") as file:
-            hparams = load_hyperpyyaml(file, overrides)
-        (tmp_path / folder).mkdir(exist_ok=True)
-        options = {"noprogressbar": True, **(run_opts or {})}
-        recogniser = load_model(str(model))
-        return DomainAdaptation(recogniser, speech(), hparams, options)
+    def make(folder="run", **changes):
+        return make_adaptation(model, tmp_path / folder, **changes)
 
     return make
 
@@ -88,7 +49,7 @@ def test_the_rate_ends_at_zero(adaptation, factor):
 def test_an_epoch_too_short_for_a_step_is_refused(adaptation):
     one = adaptation(run_opts={"grad_accumulation_factor": 6})
     message = "5 batches, too few for a step with grad_accumulation_factor=6"
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(DataError, match=message):
         one.run()
 
 
@@ -116,6 +77,11 @@ def test_what_labels_draw_depends_on_seed_and_round_only(adaptation):
         ({"max_batch_length": 2.0}, "with max_batch_length=0.7, not 2.0"),
         ({"num_buckets": 2}, "with num_buckets=1, not 2"),
         ({"weight_decay": 0.1}, "with weight_decay=0.0, not 0.1"),
+        ({"max_grad_norm": 1.0}, "with max_grad_norm=5.0, not 1.0"),
+        (
+            {"run_opts": {"max_grad_norm": 2.0}},
+            "with max_grad_norm=5.0, not 2.0",
+        ),
         (
             {"run_opts": {"grad_accumulation_factor": 2}},
             "with grad_accumulation_factor=1, not 2",

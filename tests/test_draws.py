@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_neuronprune.draws import draws_for
+from speechbrain_neuronprune import draws
+from speechbrain_neuronprune.draws import draw_apart, draws_for
 
 
 def draw():
@@ -38,3 +39,18 @@ def test_the_generators_go_on_afterwards_as_if_nothing_had_been():
         draw()
         raise KeyboardInterrupt
     assert draw() == expected
+
+
+def test_processes_draw_apart_and_the_first_as_alone(monkeypatch):
+    drawn = []
+    for number in range(3):
+        with draws_for("the same"):
+            torch.manual_seed(7)
+            monkeypatch.setattr(draws, "process_number", lambda n=number: n)
+            draw_apart()
+            drawn.append(draw())
+    with draws_for("the same"):
+        torch.manual_seed(7)
+        assert drawn[0] == draw()
+    for values in zip(*drawn, strict=True):
+        assert len(set(values)) == 3

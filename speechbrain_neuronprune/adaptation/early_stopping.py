@@ -57,19 +57,8 @@ class EarlyStopping:
         return self.patience is not None and self.waited >= self.patience
 
     def see_start(self, loss: float, state: dict[str, Any]) -> None:
-        """Take note of the state before the first epoch.
-
-        Arguments
-        ---------
-        loss : float
-            On the held-back part; the lower the better.
-        state : dict
-            What to go back to if no epoch is better.
-        """
-        self._keep_best(loss, state)
-
-    def see(self, loss: float, state: dict[str, Any]) -> None:
-        """Take note of an epoch.
+        """Take note of the state before the first epoch: as ``see``, but at
+        no cost of patience.
 
         Arguments
         ---------
@@ -78,17 +67,18 @@ class EarlyStopping:
         state : dict
             What to go back to if this stays the best.
         """
-        self._keep_best(loss, state)
-        if loss < self.lowest_epoch:
-            self.lowest_epoch, self.waited = loss, 0
-        else:
-            self.waited += 1
-
-    def _keep_best(self, loss: float, state: dict[str, Any]) -> None:
         is_last = self.patience is None and math.isfinite(loss)
         if is_last or loss < self.lowest:
             self.lowest = loss
             self.best = {name: value.clone() for name, value in state.items()}
+
+    def see(self, loss: float, state: dict[str, Any]) -> None:
+        """Take note of an epoch; for the arguments see ``see_start``."""
+        self.see_start(loss, state)
+        if loss < self.lowest_epoch:
+            self.lowest_epoch, self.waited = loss, 0
+        else:
+            self.waited += 1
 
     @mark_as_saver
     def save(self, path: str) -> None:

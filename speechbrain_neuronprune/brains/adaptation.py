@@ -12,6 +12,7 @@ import speechbrain as sb
 import torch
 from speechbrain.inference import EncoderASR
 from speechbrain.processing.features import InputNormalization
+from speechbrain.utils.distributed import main_process_only
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -22,6 +23,10 @@ from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.processes import (
+    average_gradients,
+    process_number,
+)
 from speechbrain_neuronprune.stagewise import run_stages
 
 
@@ -41,6 +46,9 @@ class AdaptationASR(sb.Brain):
     What a step draws (augmentations, dropout) follows from ``seed``,
     ``stage_name``, epoch and step alone, so that a training that was stopped
     goes on as if it had not been.
+
+    In several processes, each learns from its own batches, with draws of its
+    own. The few gradients are averaged here, so the model needs no wrapper.
 
     Hyperparameters: ``seed``, ``stage_name``, ``ctc_cost``, ``blank_index``,
     ``loss`` (``ctc`` on pseudo-labels, or ``entropy``, which needs none),
@@ -80,6 +88,8 @@ class AdaptationASR(sb.Brain):
         brain = cls(
             {"encoder": recogniser.mods.encoder}, hparams=hparams, **options
         )
+        # Else the host would wrap the model, whose stages run one by one.
+        brain.distributed_launch = False
         brain.recogniser = recogniser
         brain.update = update
         return brain
@@ -297,9 +307,9 @@ class AdaptationASR(sb.Brain):
         there is nothing to recover, look at the start."""
         super().on_fit_start()
         if self._is_resumed():
-            self.hparams.log.drop_after(self.hparams.epoch_counter.current)
+            self._drop_after(self.hparams.epoch_counter.current)
             return
-        self.hparams.log.drop_after(-1)
+        self._drop_after(-1)
         loss = self.evaluate(self.held_back)
         if self.hparams.start_counts:
             self.hparams.stopping.see_start(loss, self.update.state_dict())
@@ -315,8 +325,15 @@ class AdaptationASR(sb.Brain):
         """Learn from a batch, with draws of its own."""
         epoch = self.hparams.epoch_counter.current
         place = (self.hparams.seed, self.hparams.stage_name, epoch, self.step)
-        with draws_for(*place):
+        # The first process draws what it would draw alone.
+        others = [process_number()] if process_number() else []
+        with draws_for(*place, *others):
             return super().fit_batch(batch)
+
+    def optimizers_step(self) -> None:
+        """Step by the mean of the gradients of all processes."""
+        average_gradients(self.update.parameters())
+        super().optimizers_step()
 
     def on_fit_batch_end(
         self, batch: Any, outputs: Any, loss: Tensor, should_step: bool
@@ -347,6 +364,11 @@ class AdaptationASR(sb.Brain):
                 meta={"epoch": epoch}, num_to_keep=1
             )
 
+    @main_process_only
+    def _drop_after(self, epoch: int) -> None:
+        self.hparams.log.drop_after(epoch)
+
+    @main_process_only
     def _log(self, epoch: int, **losses: float) -> None:
         self.hparams.log.append(
             {

@@ -10,15 +10,21 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import if_main_process, main_process_only
 from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import retention_logits, settle
+from speechbrain_neuronprune.draws import draw_apart
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.processes import (
+    check_batch_norms,
+    rewrapped,
+    unwrapped,
+)
 from speechbrain_neuronprune.retention_log import (
     alive_units,
     retention_figures,
@@ -51,8 +57,7 @@ class AdaptiveDropoutMixin:
     @property
     def pruned(self) -> nn.Module:
         """The module with the gates, without its distributed wrapper."""
-        module = self.modules[self.pruned_module]
-        return getattr(module, "module", module)
+        return unwrapped(self.modules[self.pruned_module])
 
     @property
     def schedule(self) -> RetentionSchedule | None:
@@ -76,6 +81,7 @@ class AdaptiveDropoutMixin:
 
     def init_optimizers(self) -> None:
         """Give the logits one optimiser and all the rest another."""
+        self._refuse_followed_schedule()
         logits = list(retention_logits(self.pruned))
         groups = _without(self._parameter_groups(), logits)
         self.optimizer = self.opt_class(groups)
@@ -85,6 +91,15 @@ class AdaptiveDropoutMixin:
             self.logits_optimizer = self.hparams.logits_opt_class(logits)
             self.optimizers_dict["logits_opt_class"] = self.logits_optimizer
             self._make_recoverable("logits_optimizer", self.logits_optimizer)
+
+    def _refuse_followed_schedule(self) -> None:
+        if self.schedule is not None and self.schedule.follower is not None:
+            raise TrainingError(
+                "The schedule of this Brain's gates would advance twice per "
+                "step: AdaptiveDropoutMixin advances it, and gamma makes it "
+                "follow the optimiser. Leave gamma out of "
+                "attach_adaptive_dropout, or the mixin out of the Brain."
+            )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         if self.remove_vector_weight_decay:
@@ -96,16 +111,30 @@ class AdaptiveDropoutMixin:
             self.checkpointer.add_recoverable(name, thing)
 
     def optimizers_step(self) -> None:
-        """Step the optimisers, then c(t): once per step, never per batch."""
+        """Step the optimisers, then c(t): once per step, never per batch,
+        and not with a step that the scaler of fp16 skips."""
+        scale = self.scaler.get_scale()
         super().optimizers_step()
         schedule = self.schedule
-        if schedule is None:
+        # A lower scale is what tells a step that was skipped.
+        if schedule is None or self.scaler.get_scale() < scale:
             return
         schedule.advance()
         if schedule.step == self._settle_step:
-            settle(self.pruned, self.make_plan().keep)
+            self._settle()
 
     # ------------------------------------------------------------ decisions
+
+    def _settle(self) -> None:
+        # One process decides for all of them.
+        plan = main_process_only(self.make_plan)()
+        settle(self.pruned, plan.keep)
+        self._rewrap()
+
+    def _rewrap(self) -> None:
+        """No process may wait for the gradients of logits that are settled."""
+        name = self.pruned_module
+        self.modules[name] = rewrapped(self.modules[name])
 
     @property
     def _settle_step(self) -> int | None:
@@ -183,10 +212,13 @@ class AdaptiveDropoutMixin:
 
     def on_fit_start(self) -> None:
         """Recover, then drop log lines of epochs that will run again."""
+        check_batch_norms(self.modules, self.device)
         super().on_fit_start()
+        draw_apart()
         if self.schedule is not None and self._settling_is_due:
             for logits in retention_logits(self.pruned):
                 logits.requires_grad_(False)
+            self._rewrap()
         if if_main_process() and self._retention_log is not None:
             self._retention_log.drop_after(self._epochs_done())
 

@@ -16,10 +16,12 @@ from speechbrain.lobes.models.transformer.TransformerASR import (
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.batching import go_on
 from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
 from speechbrain_neuronprune.error_rates import ErrorRates
+from speechbrain_neuronprune.processes import unwrapped
 
 
 def as_stage(module: nn.Module) -> nn.Module:
@@ -155,6 +157,18 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
             self.modules[self.pruned_module] = original
 
     # --------------------------------------------------------------- stages
+
+    def fit(self, *arguments: Any, **options: Any) -> None:
+        """Learn, as ``Brain.fit`` does. Then take the modules out of their
+        distributed wrappers, in which no process could compute alone."""
+        super().fit(*arguments, **options)
+        for name, module in self.modules.items():
+            self.modules[name] = unwrapped(module)
+
+    def on_fit_start(self) -> None:
+        """Recover, and go on within an epoch that was interrupted."""
+        super().on_fit_start()
+        go_on(self)
 
     def on_fit_batch_start(self, batch: Any, should_step: bool) -> None:
         """Anneal the model's learning rate; the logits keep theirs."""

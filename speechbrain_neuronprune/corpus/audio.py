@@ -16,20 +16,39 @@ SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
 LOUDEST = 0.99  # of full scale
 
 
-def find_audio(folder: Path, pattern: str = "**/[!.]*") -> list[Path]:
-    """Find the audio files below a folder.
+def is_audio(path: Path) -> bool:
+    """Whether a path is that of an audio file that can be read here.
+
+    Arguments
+    ---------
+    path : Path
+        Any path.
+
+    Returns
+    -------
+    bool
+        By its suffix; folders are none.
+
+    Example
+    -------
+    >>> is_audio(Path("1001-1.trans.txt"))
+    False
+    """
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """Find the audio files below a folder, at any depth.
 
     Arguments
     ---------
     folder : Path
         Where to look; it need not exist.
-    pattern : str
-        A glob; by default everything that is not hidden, at any depth.
 
     Returns
     -------
     list
-        Their paths, sorted.
+        Their paths, sorted; hidden ones are left out.
 
     Example
     -------
@@ -39,11 +58,7 @@ def find_audio(folder: Path, pattern: str = "**/[!.]*") -> list[Path]:
     >>> [path.name for path in find_audio(folder)]
     ['a.flac']
     """
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    return sorted(filter(is_audio, folder.glob("**/[!.]*")))
 
 
 def read_audio(path: Path, rate: int | None = None) -> tuple[np.ndarray, int]:

@@ -23,7 +23,7 @@ import soundfile
 from tqdm import tqdm
 
 from speechbrain_neuronprune.corpus.audio import (
-    find_audio,
+    is_audio,
     read_audio,
     write_audio,
 )
@@ -40,20 +40,19 @@ from speechbrain_neuronprune.corpus.noises import (
     RecordedNoise,
     add_noise,
 )
-from speechbrain_neuronprune.corpus.randomness import random_for
 from speechbrain_neuronprune.corpus.rooms import (
     ROOMS,
     pooled_response,
     require_pyroomacoustics,
     reverberate,
 )
+from speechbrain_neuronprune.corpus.splits import split_files, transcript_files
 from speechbrain_neuronprune.corpus.telephone import telephone
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.randomness import random_for
 
 FORMAT = 1  # to be raised with every change that is heard or read
-UTTERANCES = "*/*/[!.]*"  # SPEAKER/CHAPTER/FILE
-TRANSCRIPTS = "*/*/[!.]*.trans.txt"
 LARGEST_SNR = 100.0
 
 KNOWN = {
@@ -116,8 +115,8 @@ def write_domain(
     >>> speech = np.random.RandomState(0).randint(-999, 999, 8000, "int16")
     >>> write_chapter(folder / "test", 1001, 1, [(speech, "now")])
     >>> domain = write_domain(folder / "test", folder / "phone", "phone")
-    >>> [path.name for path in find_audio(domain)]
-    ['1001-1-0000.flac']
+    >>> [path.name for path in split_files(domain)]
+    ['1001-1-0000.flac', '1001-1.trans.txt']
     """
     source, target = Path(source).resolve(), Path(target).resolve()
     parts = parse_condition(condition)
@@ -125,7 +124,7 @@ def write_domain(
         require_pyroomacoustics()
     audio = _find_speech(source, target)
     noise = _noise_source(parts, audio, noise_folder)
-    transcripts = sorted(source.glob(TRANSCRIPTS))
+    transcripts = transcript_files(source)
     request = {
         "format": FORMAT,
         "condition": _text(parts),
@@ -256,7 +255,7 @@ def _find_speech(source: Path, target: Path) -> list[Path]:
             f"The target {target} lies in the source {source}, whose speech it "
             "would become; name a folder elsewhere."
         )
-    audio = find_audio(source, UTTERANCES)
+    audio = [path for path in split_files(source) if is_audio(path)]
     if not audio:
         raise DataError(
             f"The split {source} holds no audio files; they belong in "

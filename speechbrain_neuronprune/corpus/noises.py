@@ -18,8 +18,8 @@ from speechbrain_neuronprune.corpus.audio import (
     level,
     read_audio,
 )
-from speechbrain_neuronprune.corpus.randomness import random_for
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.randomness import random_for
 
 TALKERS = 6
 MAINS = (50.0, 60.0)  # hertz

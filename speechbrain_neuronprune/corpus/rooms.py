@@ -17,8 +17,8 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from speechbrain_neuronprune.corpus.audio import level
-from speechbrain_neuronprune.corpus.randomness import random_for
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.randomness import random_for
 
 ROOMS = 16
 # From a furnished office to a bare classroom, in seconds. (The reverberation

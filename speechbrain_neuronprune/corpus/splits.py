@@ -59,6 +59,23 @@ def find_speech(split: Path) -> list[Path]:
     return audio
 
 
+def transcript_files(split: Path) -> list[Path]:
+    """The files of a split that hold its transcripts.
+
+    Arguments
+    ---------
+    split : Path
+        The split's folder.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+    """
+    suffix = ".trans.txt"
+    return [path for path in split_files(split) if path.name.endswith(suffix)]
+
+
 def transcripts(split: Path) -> Iterator[tuple[Path, str, str]]:
     """The transcripts of a split, line by line.
 
@@ -86,12 +103,11 @@ def transcripts(split: Path) -> Iterator[tuple[Path, str, str]]:
     >>> [(name, text) for _, name, text in transcripts(chapter.parents[1])]
     [('1-2-0000', 'GO ON')]
     """
-    for path in split_files(split):
-        if path.name.endswith(".trans.txt"):
-            for line in _read_text(path).splitlines():
-                name, _, text = line.strip().partition(" ")
-                if name:
-                    yield path, name, text.strip().upper()
+    for path in transcript_files(split):
+        for line in _read_text(path).splitlines():
+            name, _, text = line.strip().partition(" ")
+            if name:
+                yield path, name, text.strip().upper()
 
 
 def transcript_path(audio: Path) -> Path:

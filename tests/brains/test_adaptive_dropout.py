@@ -323,6 +323,28 @@ def test_mixed_precision_keeps_the_logits_in_float32(make_brain):
     assert all(values.dtype == torch.float32 for values in logits(brain))
 
 
+@pytest.mark.parametrize("bad", ["logits", "weights"])
+def test_a_step_that_the_scaler_skips_is_none(make_brain, bad):
+    brain = make_brain(epochs=1)
+    # The host refuses fp16 on a CPU; torch does not.
+    brain.scaler = torch.GradScaler("cpu", init_scale=2.0**10)
+    brain.training_ctx = torch.autocast("cpu", dtype=torch.float16)
+    gates = adaptive_dropouts(brain.pruned).values()
+    weight = brain.pruned.encoder.layers[0].ffn_module1[1].ffn[0].weight
+    broken = next(iter(gates)).logits if bad == "logits" else weight
+    spoil = iter([False, True, True])
+
+    def hook(gradient):
+        return gradient * float("inf") if next(spoil, False) else gradient
+
+    broken.register_hook(hook)
+    fit(brain)
+    assert brain.optimizer_step == BATCHES
+    assert brain.schedule.step == BATCHES - 2
+    assert torch.isfinite(broken).all()
+    assert all(values.dtype == torch.float32 for values in logits(brain))
+
+
 # ------------------------------------------------------------ the recogniser
 
 
@@ -379,3 +401,11 @@ def test_a_network_is_replaced_for_a_while(recogniser, make_asr):
             assert recogniser.pruned is other and not other.training
             raise KeyboardInterrupt
     assert recogniser.pruned is original
+
+
+def test_a_schedule_that_follows_the_optimizer_is_refused(make_brain):
+    """It would advance twice per step."""
+    brain = make_brain(gated=False)
+    attach_adaptive_dropout(brain.pruned, RetentionSchedule(), gamma=1e-3)
+    with pytest.raises(TrainingError, match="advance twice"):
+        brain.init_optimizers()

@@ -19,8 +19,8 @@ from speechbrain_neuronprune.corpus.noises import (
     excerpt,
     hum,
 )
-from speechbrain_neuronprune.corpus.randomness import random_for
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.randomness import random_for
 
 RATE = 8_000
 

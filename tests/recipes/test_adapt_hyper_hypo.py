@@ -192,6 +192,7 @@ def test_stages_controls_and_rounds_run(model, corpus, tmp_path):
         ({"hypo": 0.001}, "is less than one of the 32 neurons"),
         ({"target_splits": "[test-clean]"}, "with and without its transcripts"),
         ({"target_splits": "[nowhere]"}, "has no split nowhere"),
+        ({"target_splits": "[]"}, "there is no speech to adapt to; name a"),
         ({"starting_model": "nowhere"}, "is no model directory"),
         ({"home_folder": "null"}, "but no home_folder that they could be in"),
         (

@@ -273,7 +273,8 @@ def test_accumulation_and_precision(corpus, tmp_path, recipe, monkeypatch):
     options = arguments(corpus, tmp_path / "run", grad_accumulation_factor=2)
     recipe.main([*options, "--precision=bf16"])
     epochs = lines(tmp_path / "run" / "retention.jsonl")
-    assert [line["step"] for line in epochs] == [2, 4, 6]
+    # A step has two batches, not an epoch half of the steps.
+    assert [line["step"] for line in epochs] == [4, 8, 12]
 
 
 # ---------------------------------------------------------------- bad inputs

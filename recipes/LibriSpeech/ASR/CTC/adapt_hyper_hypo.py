@@ -29,7 +29,7 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataio import read_audio
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_neuronprune.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.deploy.transcribe import load_model
@@ -39,6 +39,7 @@ from speechbrain_neuronprune.domain_adaptation import (
 )
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
+from speechbrain_neuronprune.processes import join_processes
 
 
 def load_hparams(hparams_file, overrides):
@@ -52,6 +53,15 @@ def load_hparams(hparams_file, overrides):
             overrides=overrides,
         )
     return hparams
+
+
+def check_target(hparams):
+    """There is something to adapt to."""
+    if not hparams["target_splits"]:
+        raise DataError(
+            "target_splits is empty, so there is no speech to adapt to; name "
+            f"a split of {hparams['target_folder']} in it."
+        )
 
 
 def check_home(hparams):
@@ -73,6 +83,7 @@ def check_home(hparams):
 
 def prepare(hparams):
     """Write the data manifests (main process only)."""
+    check_target(hparams)
     check_home(hparams)
     folder = Path(hparams["save_folder"])
     prepare_librispeech_layout(
@@ -120,14 +131,15 @@ def report(results):
 def main(arguments):
     """Prepare, adapt, report."""
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    ddp_init_group(run_opts)
+    join_processes(run_opts)
     hparams = load_hparams(hparams_file, overrides)
     run_on_main(prepare, args=[hparams])
     recogniser = load_model(
         hparams["starting_model"], run_opts.get("device", "cpu")
     )
     speech = read_speech(hparams)
-    report(DomainAdaptation(recogniser, speech, hparams, run_opts).run())
+    results = DomainAdaptation(recogniser, speech, hparams, run_opts).run()
+    run_on_main(report, args=[results])
 
 
 if __name__ == "__main__":

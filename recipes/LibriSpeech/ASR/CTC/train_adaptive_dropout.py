@@ -24,11 +24,11 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataio import read_audio
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.dataio.dataloader import make_dataloader
+from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.train_logger import TensorboardLogger
 
 from speechbrain_neuronprune.batching import ShortFirstSampler
-from speechbrain_neuronprune.brains import AdaptiveDropoutASR
 from speechbrain_neuronprune.dataio import (
     cached_reader,
     read_rows,
@@ -36,10 +36,12 @@ from speechbrain_neuronprune.dataio import (
     with_tokens,
 )
 from speechbrain_neuronprune.deploy.finalise import finalise
+from speechbrain_neuronprune.deploy.run import make_brain
 from speechbrain_neuronprune.deploy.sizes import write_sizes
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.processes import join_processes
 from speechbrain_neuronprune.tokens import (
     load_tokenizer,
     read_transcripts,
@@ -100,7 +102,7 @@ def dataio_prepare(hparams):
     return train, dev, tests
 
 
-def make_sampler(train, hparams):
+def make_sampler(train, hparams, accumulated):
     """Dynamic batches, the shortest utterances first."""
     durations = [train.data[name]["duration"] for name in train.data_ids]
     return ShortFirstSampler(
@@ -110,6 +112,7 @@ def make_sampler(train, hparams):
         short_fraction=hparams["short_fraction"],
         epoch_steps=hparams["steps_per_epoch"],
         seed=hparams["seed"],
+        accumulated=accumulated,
         num_buckets=hparams["num_buckets"],
         max_batch_ex=hparams["max_batch_ex"],
     )
@@ -132,7 +135,7 @@ def evaluate_sizes(brain, dev, tests, hparams):
 def main(arguments):
     """Train, prune, evaluate, report."""
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    ddp_init_group(run_opts)
+    join_processes(run_opts)
     hparams = load_hparams(hparams_file, overrides)
     run_on_main(prepare, args=[hparams])
     train, dev, tests = dataio_prepare(hparams)
@@ -141,23 +144,16 @@ def main(arguments):
         hparams["tensorboard_logger"] = TensorboardLogger(
             hparams["tensorboard_folder"]
         )
-    brain = hparams.get("brain_class", AdaptiveDropoutASR)(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
-    sampler = make_sampler(train, hparams)
+    brain = make_brain(hparams, run_opts)
+    sampler = make_sampler(train, hparams, brain.grad_accumulation_factor)
     brain.train_sampler = sampler  # fit() tells it the epoch
     brain.fit(
         brain.hparams.epoch_counter,
-        train,
+        # A loader, as the sampler itself serves several processes
+        make_dataloader(
+            train, batch_sampler=sampler, **hparams["train_dataloader_opts"]
+        ),
         dev,
-        train_loader_kwargs={
-            "batch_sampler": sampler,
-            **hparams["train_dataloader_opts"],
-        },
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
     run_on_main(finalise, args=[brain, tests, hparams["test_dataloader_opts"]])

@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from speechbrain_neuronprune.corpus import randomness
-from speechbrain_neuronprune.corpus.randomness import random_for
+from speechbrain_neuronprune import randomness
+from speechbrain_neuronprune.randomness import random_for
 
 
 def test_every_process_draws_the_same():

@@ -1,0 +1,75 @@
+"""The training recipe in two processes: one model, one writer, one end.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from speechbrain.inference import EncoderASR
+from torch.multiprocessing import ProcessRaisedException
+
+from tests.distributed import runs
+from tests.distributed.launch import in_processes
+from tests.tiny_recogniser import write_corpus
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
+TINY = {
+    "train_splits": "[train]",
+    "dev_splits": "[dev]",
+    "test_splits": "[reverb]",
+    "vocab_size": 4,
+    "num_encoder_layers": 1,
+    "d_model": 16,
+    "nhead": 2,
+    "d_ffn": 24,
+    "kernel_size": 5,
+    "cnn_channels": 2,
+    "number_of_epochs": 3,
+    "steps_per_epoch": 4,
+    "short_steps": 4,
+    "lr_warmup_steps": 2,
+    "number_of_checkpoints": 2,
+    "max_batch_length": 2,
+    "settle_step": 10,
+    "target_parameters": 0.6,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def train(folder, corpus):
+    """Train in two processes, in a folder."""
+    options = {**TINY, "data_folder": corpus, "output_folder": folder / "run"}
+    arguments = [
+        str(ROOT / "hparams/conformer_ctc_mini.yaml"),
+        *[f"--{name}={value}" for name, value in options.items()],
+        *("--noprogressbar", "--device=cpu", "--distributed_backend=gloo"),
+    ]
+    in_processes(folder / "returned", runs.run_recipe, SCRIPT, arguments)
+
+
+def test_the_recipe_in_two_processes(corpus, tmp_path):
+    train(tmp_path, corpus)
+    run = tmp_path / "run"
+    epochs = (run / "retention.jsonl").read_text().splitlines()
+    lines = [json.loads(line) for line in epochs]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert lines[-1]["c"] == -2.0
+    assert len((run / "train_log.txt").read_text().splitlines()) == 3
+    results = json.loads((run / "results.json").read_text())
+    sizes = {k: v["parameters"] for k, v in results["cost"].items()}
+    assert sizes["compact"] == pytest.approx(0.6 * sizes["dense"], rel=0.02)
+    assert results["max_difference"] < 1e-4
+    EncoderASR.from_hparams(source=str(run / "model"))
+
+
+def test_an_error_of_one_process_ends_all(tmp_path):
+    with pytest.raises(ProcessRaisedException, match="The data folder"):
+        train(tmp_path, tmp_path / "nowhere")
