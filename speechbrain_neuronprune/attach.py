@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
@@ -28,6 +29,7 @@ def attach_adaptive_dropout(
     schedule: RetentionSchedule,
     targets: Targets = None,
     scale: float = 10.0,
+    gamma: float | None = None,
 ) -> nn.Module:
     """Give every unit of a model a learned retention probability.
 
@@ -40,11 +42,17 @@ def attach_adaptive_dropout(
     model : nn.Module
         Changed in place.
     schedule : RetentionSchedule
-        c(t), shared by all gates; advance it after every optimiser step.
+        c(t), shared by all gates. Advance it after every optimiser step, or
+        give ``gamma``.
     targets : str or iterable of str, optional
         Which groups, as in ``find_units``.
     scale : float
         sqrt(gamma / alpha), see ``AdaptiveDropout``.
+    gamma : float, optional
+        The weight of the penalty that draws the logits towards c(t). If it is
+        given, schedule and penalty follow the optimiser that gets the model's
+        parameters, and the training script needs no change, see
+        ``follow_optimizer``.
 
     Returns
     -------
@@ -69,8 +77,13 @@ def attach_adaptive_dropout(
             "a model with SpeechBrain Conformer layers, or with fully "
             "connected ones."
         )
-    for group in groups.values():
-        gate = AdaptiveDropout(group.size, schedule=schedule, scale=scale)
+    gates = [
+        AdaptiveDropout(group.size, schedule=schedule, scale=scale)
+        for group in groups.values()
+    ]
+    if gamma is not None:
+        follow_optimizer(schedule, gates, gamma)
+    for group, gate in zip(groups.values(), gates, strict=True):
         set_gate(model, group, gate)
     return model
 

@@ -29,6 +29,10 @@ class TrainingError(NeuronPruneError):
     """Training cannot go on (for instance the loss is not a number)."""
 
 
+class ExperimentError(NeuronPruneError):
+    """An experiment folder is incomplete, or another one cannot be written."""
+
+
 class SaliencyError(NeuronPruneError):
     """Neurons cannot be ranked: no speech, or activations are not numbers."""
 
@@ -39,3 +43,7 @@ class SelectionError(NeuronPruneError):
 
 class PatchError(NeuronPruneError):
     """A domain patch is damaged or belongs to another model."""
+
+
+class ExportError(NeuronPruneError):
+    """A model cannot be exported, or what came out computes otherwise."""

@@ -22,7 +22,9 @@ class RetentionSchedule(AbsentInStock):
     the plateau where it emits only blanks.
 
     The number of steps taken is a buffer, so it is saved and restored with
-    every model that holds the schedule.
+    every model that holds the schedule. Somebody calls ``advance`` after every
+    optimiser step, unless the schedule follows the optimiser by itself
+    (``follow_optimizer``).
 
     Arguments
     ---------
@@ -67,6 +69,7 @@ class RetentionSchedule(AbsentInStock):
         self.c_end = float(c_end)
         self.steps = int(steps)
         self.hold = int(hold)
+        self.follower: Any = None  # see follow_optimizer
         self.register_buffer("steps_taken", torch.zeros((), dtype=torch.long))
         # c(t) as a tensor: reading it costs the gates no host
         # synchronisation and torch.compile no recompilation.
@@ -97,6 +100,15 @@ class RetentionSchedule(AbsentInStock):
     def advance(self, steps: int = 1) -> None:
         """Count optimiser steps; call it once after each of them."""
         self.step = self.step + steps
+
+    def _save_to_state_dict(
+        self, destination: dict, prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        # All gates hold this schedule. SpeechBrain averages checkpoints by
+        # adding in place, so their entries must not share memory.
+        key = f"{prefix}steps_taken"
+        destination[key] = destination[key].clone()
 
     def extra_repr(self) -> str:
         """The settings, for ``print(model)``."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from speechbrain.utils.checkpoints import average_state_dicts
 
 from speechbrain_neuronprune import RetentionSchedule
 from speechbrain_neuronprune.errors import TrainingError
@@ -68,3 +69,16 @@ def test_centre_follows_the_step_setter():
     schedule = RetentionSchedule(2.0, -2.0, steps=4)
     schedule.step = 2
     assert torch.equal(schedule.centre, torch.tensor(0.0))
+
+
+def test_averages_of_checkpoints_keep_the_step():
+    """SpeechBrain adds in place, and all gates hold one schedule."""
+    schedule = RetentionSchedule(steps=100)
+    gates = torch.nn.ModuleList([schedule, schedule, schedule])
+    states = []
+    for step in (40, 42, 45):
+        schedule.step = step
+        states.append(gates.state_dict())
+    gates.load_state_dict(average_state_dicts(states))
+    assert schedule.step == 42
+    assert float(schedule.centre) == pytest.approx(schedule(42))

@@ -1,0 +1,186 @@
+"""Schedules and logits that follow an optimiser, with nobody calling them.
+
+A training script that knows nothing of gates only steps its optimiser. Hooks
+around every step of every optimiser do the rest, for those that hold the
+logits of a followed schedule.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import functools
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+
+
+def follow_optimizer(
+    schedule: RetentionSchedule,
+    gates: Iterable[AdaptiveDropout],
+    gamma: float,
+) -> None:
+    """Let a schedule and its gates' logits follow whatever optimiser has them.
+
+    Before each of its steps, ``2 * gamma * logits`` is added to the logits'
+    gradients: the penalty of paper A, eq. 5, reparametrised, as Adam's
+    coupled weight decay would do it. The optimiser's own weight decay passes
+    the logits by. After the step, c(t) advances. A step that a ``GradScaler``
+    leaves out counts for nothing.
+
+    It is safe to copy, pickle and move the model. A copy follows its own
+    optimiser, and nothing is left behind when the model is gone.
+
+    Arguments
+    ---------
+    schedule : RetentionSchedule
+        c(t). If several optimisers share its logits, that of the last gate
+        sets the pace.
+    gates : iterable of AdaptiveDropout
+        The gates that share the schedule; more may be added later.
+    gamma : float
+        Weight of the penalty; 0 for none.
+
+    Raises
+    ------
+    TrainingError
+        If gamma is negative.
+
+    Example
+    -------
+    >>> schedule = RetentionSchedule(steps=10)
+    >>> gate = AdaptiveDropout(4, schedule=schedule)
+    >>> follow_optimizer(schedule, [gate], gamma=1e-3)
+    >>> optimizer = torch.optim.Adam(gate.parameters())
+    >>> gate(torch.ones(1, 4)).sum().backward()
+    >>> optimizer.step()
+    >>> schedule.step
+    1
+    """
+    if not gamma >= 0:
+        raise TrainingError(
+            f"Logits cannot be drawn by a penalty of gamma={gamma}; give "
+            "gamma >= 0."
+        )
+    if schedule.follower is None:
+        schedule.follower = OptimizerFollower(schedule)
+    schedule.follower.pulls += [(gate, float(gamma)) for gate in gates]
+
+
+class OptimizerFollower:
+    """What follows: a schedule, and gates with the weight of their pull.
+
+    The schedule owns it, so it lives and is copied with the model; the hooks
+    only know it weakly.
+
+    Arguments
+    ---------
+    schedule : RetentionSchedule
+        c(t).
+    """
+
+    def __init__(self, schedule: RetentionSchedule) -> None:
+        self.schedule = schedule
+        self.pulls: list[tuple[AdaptiveDropout, float]] = []
+        self._enrol()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be copied or unpickled."""
+        self.__dict__.update(state)
+        self._enrol()
+
+    def _enrol(self) -> None:
+        _register_hooks()
+        _FOLLOWERS.add(self)
+
+    def pull(self, held: set[nn.Parameter], factor: Any) -> set[nn.Parameter]:
+        """Add the penalty to the gradients of the logits that are held, and
+        return these logits."""
+        ours = {gate.logits: gamma for gate, gamma in self.pulls}
+        found = ours.keys() & held
+        for logits in found:
+            if logits.grad is not None:
+                logits.grad.add_(logits * factor, alpha=2.0 * ours[logits])
+        return found
+
+    def advance(self, held: set[nn.Parameter]) -> None:
+        """Count a step, if the optimiser that sets the pace took it."""
+        if self.pulls[-1][0].logits in held:
+            self.schedule.advance()
+
+
+_FOLLOWERS: weakref.WeakSet[OptimizerFollower] = weakref.WeakSet()
+
+# The groups that logits were taken out of during a step, as they were.
+_WHOLE_GROUPS: weakref.WeakKeyDictionary[Optimizer, list] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+@functools.cache
+def _register_hooks() -> None:
+    register_optimizer_step_pre_hook(_before_step)
+    register_optimizer_step_post_hook(_after_step)
+
+
+def _parameters(optimizer: Optimizer) -> set[nn.Parameter]:
+    return {p for group in optimizer.param_groups for p in group["params"]}
+
+
+@torch.no_grad()
+def _before_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+    if not _FOLLOWERS:
+        return
+    _join_groups(optimizer)  # the last step may have raised
+    held = _parameters(optimizer)
+    # A fused optimiser gets gradients that are still scaled up.
+    factor = getattr(optimizer, "grad_scale", None)
+    factor = 1.0 if factor is None else factor
+    for follower in _FOLLOWERS:
+        _set_apart(optimizer, follower.pull(held, factor))
+
+
+def _after_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+    _join_groups(optimizer)
+    # A fused optimiser is called even if the GradScaler found a gradient
+    # that is not finite, and then does nothing.
+    found = getattr(optimizer, "found_inf", None)
+    if not _FOLLOWERS or (found is not None and found.item()):
+        return
+    held = _parameters(optimizer)
+    for follower in _FOLLOWERS:
+        follower.advance(held)
+
+
+def _set_apart(optimizer: Optimizer, logits: set[nn.Parameter]) -> None:
+    """Put logits that would be decayed into groups without weight decay."""
+    for group in list(optimizer.param_groups):
+        ours = [p for p in group["params"] if p in logits]
+        if not ours or not group.get("weight_decay"):
+            continue
+        whole = _WHOLE_GROUPS.setdefault(optimizer, [])
+        whole.append((group, group["params"]))
+        group["params"] = [p for p in group["params"] if p not in logits]
+        optimizer.param_groups.append(
+            {**group, "params": ours, "weight_decay": 0.0}
+        )
+
+
+def _join_groups(optimizer: Optimizer) -> None:
+    """Undo ``_set_apart``, so that nobody else ever sees the groups."""
+    whole = _WHOLE_GROUPS.pop(optimizer, [])
+    if whole:
+        del optimizer.param_groups[-len(whole) :]
+    for group, parameters in reversed(whole):
+        group["params"] = parameters
