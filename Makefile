@@ -51,7 +51,7 @@ $(STAMP): requirements-lock.txt setup.cfg
 	@echo "Making $(VENV) with pinned packages (some minutes, about 5 GB)"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile \
-	    -c requirements-lock.txt -e ".[demo,tensorboard,test,dev]"
+	    -c requirements-lock.txt -e ".[demo,export,tensorboard,test,dev]"
 	@touch $@
 
 lint: env  ## check style and format of code and yaml

@@ -1,4 +1,7 @@
-"""From a trained run to a model directory that SpeechBrain loads.
+"""From a trained run to a model that is in use.
+
+A directory that SpeechBrain loads, in float or int8, and what leaves Python:
+ONNX and ``torch.export``.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -6,5 +9,22 @@ Authors
 
 from speechbrain_neuronprune.deploy.architecture import narrow
 from speechbrain_neuronprune.deploy.directory import write_model_directory
+from speechbrain_neuronprune.deploy.exported import export_program
+from speechbrain_neuronprune.deploy.onnx_export import export_onnx
+from speechbrain_neuronprune.deploy.quantisation import (
+    int8_model,
+    quantise_directory,
+)
+from speechbrain_neuronprune.deploy.streaming_directory import (
+    streaming_directory,
+)
 
-__all__ = ["narrow", "write_model_directory"]
+__all__ = [
+    "export_onnx",
+    "export_program",
+    "int8_model",
+    "narrow",
+    "quantise_directory",
+    "streaming_directory",
+    "write_model_directory",
+]

@@ -7,18 +7,17 @@ Authors
 from collections.abc import Mapping
 from typing import Any
 
+from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR, Interface
+
 CARD = """\
 # {name}
 
-A CTC speech recogniser with greedy search.{pruning}
+A {what}.{pruning}
 
 ## Use
 
 ```python
-from speechbrain.inference import EncoderASR
-
-asr = EncoderASR.from_hparams(source="THIS_FOLDER")
-print(asr.transcribe_file("speech.wav"))
+{use}
 ```
 
 The package speechbrain-neuronprune must be installed. Input is speech at
@@ -97,13 +96,17 @@ def adapted_card(name: str, start: str, results: Mapping[str, Any]) -> str:
     )
 
 
-def model_card(results: Mapping[str, Any]) -> str:
+def model_card(
+    results: Mapping[str, Any], interface: Interface = ENCODER_ASR
+) -> str:
     """Write the model card.
 
     Arguments
     ---------
     results : mapping
         What ``results.json`` holds.
+    interface : Interface
+        What of SpeechBrain loads the model.
 
     Returns
     -------
@@ -115,6 +118,8 @@ def model_card(results: Mapping[str, Any]) -> str:
         **{key: results[key] for key in ("name", "seed", "max_difference")},
         **results["training"],
         **results["example"],
+        what=interface.what,
+        use=interface.use,
         pruning=_pruning(cost),
         costs="\n".join(_cost_row(name, row) for name, row in cost.items()),
         splits="\n".join(

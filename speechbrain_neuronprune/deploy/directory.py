@@ -1,11 +1,11 @@
-"""The model directory: everything ``EncoderASR.from_hparams`` needs.
+"""The model directory: everything that ``from_hparams`` needs.
 
     hyperparams.yaml  the architecture, with the widths that pruning left
     model.ckpt        the weights: a state dict, no pickled code
     normalizer.ckpt   statistics of the features
     tokenizer.ckpt    the SentencePiece model
     plan.json         which units of the dense model stayed
-    README.md         the model card
+    README.md         the model card, with the weights' checksums
 
 It refers to nothing outside itself and may be moved anywhere.
 
@@ -14,11 +14,12 @@ Authors
 """
 
 import contextlib
+import copy
 import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,21 @@ from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from torch import nn
 
 from speechbrain_neuronprune.deploy.card import model_card
+from speechbrain_neuronprune.deploy.checksums import write_card
+from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR, Interface
+from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 
 ATTACH = "attach_adaptive_dropout"
 NARROW = "!apply:speechbrain_neuronprune.deploy.narrow"
 
-# What inference takes over from the recipe, around the network.
+# What inference takes over from the recipe, before the network.
 BEFORE = ("sample_rate", "compute_features", "normalize")
-AFTER = ("log_softmax", "decoding_function", "tokenizer")
 
 HEADER = """\
-# A compact CTC recogniser. Load it, with speechbrain-neuronprune installed, by
-#   speechbrain.inference.EncoderASR.from_hparams(source=THIS_FOLDER)
+# A compact {what}. Load it, with speechbrain-neuronprune installed, by
+#   speechbrain.inference.ASR.{name}.from_hparams(source=THIS_FOLDER)
 
 """
 
@@ -49,26 +52,6 @@ WRAPPER = """
 encoder_wrapper: \
 !new:speechbrain.lobes.models.transformer.TransformerASR.EncoderWrapper
     transformer: !ref <{name}>
-"""
-
-INFERENCE = """
-encoder: !new:speechbrain.nnet.containers.LengthsCapableSequential
-    compute_features: !ref <compute_features>
-    normalize: !ref <normalize>
-{stages}
-    log_softmax: !ref <log_softmax>
-
-modules:
-    encoder: !ref <encoder>
-
-model: !new:torch.nn.ModuleList
-    - [{network}]
-
-pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
-    loadables:
-        model: !ref <model>
-        normalizer: !ref <normalize>
-        tokenizer: !ref <tokenizer>
 """
 
 
@@ -82,6 +65,7 @@ def write_model_directory(
     plan: PruningPlan,
     dense: nn.Module,
     results: Mapping[str, Any],
+    interface: Interface = ENCODER_ASR,
 ) -> None:
     """Write the directory of a compact model, whole or not at all.
 
@@ -107,16 +91,20 @@ def write_model_directory(
         The dense model, for its shapes.
     results : mapping
         What ``results.json`` holds, for the model card.
+    interface : Interface
+        What of SpeechBrain shall load it: ``ENCODER_ASR``, ``STREAMING_ASR``
+        or ``ENCODER_DECODER_ASR``.
     """
-    with _whole_directory(Path(folder)) as temporary:
-        yaml = inference_yaml(recipe, network, pruned, plan.widths(dense))
+    with whole_directory(Path(folder)) as temporary:
+        yaml = inference_yaml(
+            recipe, network, pruned, plan.widths(dense), interface
+        )
         (temporary / "hyperparams.yaml").write_text(yaml, encoding="utf-8")
         torch.save(_state_dict(network), temporary / "model.ckpt")
         normalize._save(temporary / "normalizer.ckpt")
         shutil.copyfile(tokenizer, temporary / "tokenizer.ckpt")
         plan.save(temporary / "plan.json")
-        card = model_card(results)
-        (temporary / "README.md").write_text(card, encoding="utf-8")
+        write_card(temporary, model_card(results, interface))
 
 
 def inference_yaml(
@@ -124,6 +112,7 @@ def inference_yaml(
     network: Mapping[str, nn.Module],
     pruned: str,
     widths: Mapping[str, Any],
+    interface: Interface = ENCODER_ASR,
 ) -> str:
     """Make the yaml of a compact model out of that of its training run.
 
@@ -137,45 +126,106 @@ def inference_yaml(
         Name of the pruned module.
     widths : mapping
         What ``PruningPlan.widths`` gives; empty for a dense model.
+    interface : Interface
+        What of SpeechBrain shall load it.
 
     Returns
     -------
     str
         HyperPyYAML.
+
+    Raises
+    ------
+    ExportError
+        If the recipe or the network lacks something that the interface
+        needs.
     """
     yaml = ruamel.yaml.YAML()
     tree = yaml.load(Path(recipe).read_text(encoding="utf-8"))
-    names = (*BEFORE, *network, *AFTER)
+    names = (*BEFORE, *network, *interface.after)
+    _require(tree, names, recipe, interface)
+    _narrow(tree[pruned], widths)
     chosen = CommentedMap({name: tree[name] for name in names})
-    chosen[pruned] = _narrowed(tree[pruned], widths)
+    for name, tag in interface.tags:
+        chosen[name].yaml_set_ctag(ruamel.yaml.Tag(suffix=tag))
     stream = io.StringIO()
     yaml.dump(chosen, stream)
-    return HEADER + stream.getvalue() + _inference(network)
+    header = HEADER.format(what=interface.what, name=interface.name)
+    return header + stream.getvalue() + _inference(network, interface)
 
 
-def _inference(network: Mapping[str, nn.Module]) -> str:
-    """The part of the yaml that chains the network's modules."""
-    wrapper, stages = "", {name: name for name in network}
-    for name, module in network.items():
+def _require(
+    tree: CommentedMap,
+    names: Iterable[str],
+    recipe: PathLike,
+    interface: Interface,
+) -> None:
+    missing = [name for name in names if name not in tree]
+    if missing:
+        raise ExportError(
+            f"The recipe {recipe} has no {', '.join(missing)}, which a model "
+            f"for {interface.name} needs; add it, or choose another interface."
+        )
+
+
+def _narrow(node: CommentedMap, widths: Mapping[str, Any]) -> None:
+    """Give the dense network's node widths and no gates. It stays the same
+    node, because others, such as a searcher's, refer to it."""
+    dense = copy.copy(node)
+    if str(node.tag.value).endswith(ATTACH):
+        dense = node["model"]
+    new = dense
+    if widths:
+        new = CommentedMap({"model": dense, "widths": dict(widths)})
+        new.yaml_set_ctag(ruamel.yaml.Tag(suffix=NARROW))
+    node.clear()
+    node.update(new)
+    node.yaml_set_ctag(new.tag)
+
+
+def _inference(network: Mapping[str, nn.Module], interface: Interface) -> str:
+    """The part of the yaml that puts the network's modules together."""
+    stages = {name: name for name in network}
+    wrapper, fields = "", {}
+    for place, (name, module) in enumerate(network.items()):
         if isinstance(module, TransformerASR):  # only its encoder
             wrapper = WRAPPER.format(name=name)
             stages[name] = "encoder_wrapper"
-    return wrapper + INFERENCE.format(
-        stages="\n".join(
-            f"    {name}: !ref <{stage}>" for name, stage in stages.items()
-        ),
-        network=", ".join(f"!ref <{name}>" for name in network),
+            fields = _around(stages, place)
+    fields |= {"stages": _lines(stages), "network": _references(network)}
+    try:
+        return wrapper + interface.template.format(**fields)
+    except KeyError as error:
+        raise ExportError(
+            f"The network {', '.join(network)} cannot be written for "
+            f"{interface.name}, which needs a TransformerASR and an output "
+            "layer behind it; choose EncoderASR."
+        ) from error
+
+
+def _around(stages: Mapping[str, str], place: int) -> dict[str, str]:
+    """What is before, up to and behind the Transformer at a place."""
+    items = list(stages.items())
+    front = dict(items[:place])
+    fields = {
+        "front": _lines(front, indent=8),
+        "encoder": _lines(dict(items[: place + 1])),
+        "filters": _references(["compute_features", *front]),
+    }
+    if place + 1 < len(items):
+        fields["output"] = items[place + 1][0]
+    return fields
+
+
+def _lines(stages: Mapping[str, str], indent: int = 4) -> str:
+    return "\n".join(
+        f"{' ' * indent}{name}: !ref <{stage}>"
+        for name, stage in stages.items()
     )
 
 
-def _narrowed(node: CommentedMap, widths: Mapping[str, Any]) -> CommentedMap:
-    """The dense network's node without gates, but with widths."""
-    dense = node["model"] if str(node.tag.value).endswith(ATTACH) else node
-    if not widths:
-        return dense
-    narrowed = CommentedMap({"model": dense, "widths": dict(widths)})
-    narrowed.yaml_set_ctag(ruamel.yaml.Tag(suffix=NARROW))
-    return narrowed
+def _references(names: Iterable[str]) -> str:
+    return ", ".join(f"!ref <{name}>" for name in names)
 
 
 def _state_dict(network: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
@@ -184,8 +234,19 @@ def _state_dict(network: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
 
 
 @contextlib.contextmanager
-def _whole_directory(folder: Path) -> Iterator[Path]:
-    """Yield a temporary sibling that takes the folder's place at the end."""
+def whole_directory(folder: Path) -> Iterator[Path]:
+    """Yield a temporary sibling that takes the folder's place at the end.
+
+    Arguments
+    ---------
+    folder : Path
+        The finished directory; one that exists is replaced.
+
+    Yields
+    ------
+    Path
+        An empty directory, to be filled by the caller.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=folder.parent, prefix=f".{folder.name}."

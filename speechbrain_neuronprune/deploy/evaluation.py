@@ -20,6 +20,7 @@ from speechbrain_neuronprune.compaction import (
     compact,
     remove_gates,
 )
+from speechbrain_neuronprune.deploy.parity import valid_difference
 from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import compare_latency, measure_cost
@@ -123,18 +124,12 @@ def score_split(
                 brain.references(batch),
             )
         if {"masked", "compact"} <= outputs.keys():
-            difference = _difference(outputs["masked"], outputs["compact"])
+            log_probs, lengths, _ = outputs["masked"]
+            difference = valid_difference(
+                log_probs, outputs["compact"][0], lengths
+            )
             scores.max_difference = max(scores.max_difference, difference)
     return scores
-
-
-def _difference(masked: tuple, small: tuple) -> float:
-    """The largest difference of log-posteriors at a valid frame."""
-    log_probs, lengths, _ = masked
-    frames = torch.arange(log_probs.shape[1], device=log_probs.device)
-    valid = frames < (lengths * log_probs.shape[1]).round().unsqueeze(1)
-    difference = (log_probs - small[0]).abs().amax(-1)
-    return float(difference[valid].max())
 
 
 def measure_costs(

@@ -10,16 +10,19 @@ from typing import Any
 
 import speechbrain as sb
 from speechbrain.utils.logger import get_logger
+from torch import nn
 
 from speechbrain_neuronprune.checkpoints import load_final_average
 from speechbrain_neuronprune.deploy.directory import write_model_directory
 from speechbrain_neuronprune.deploy.evaluation import (
     SECONDS,
+    SplitScores,
     make_variants,
     measure_costs,
     score_split,
 )
-from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
+from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
 
 logger = get_logger(__name__)
@@ -59,9 +62,37 @@ def finalise(
         for split, dataset in tests.items()
     }
     write_error_rates(folder, scores)
-    results = {
-        "name": hparams.experiment_name,
-        "seed": hparams.seed,
+    results = collect_results(brain, variants, scores)
+    write_json(folder / "results.json", results)
+    write_model(folder / "model", brain, plan, variants, results)
+    write_report(folder)
+    _log(results, folder)
+
+
+def collect_results(
+    brain: sb.Brain,
+    variants: Mapping[str, nn.Module],
+    scores: Mapping[str, SplitScores],
+) -> dict[str, Any]:
+    """Put the figures of the three variants together, costs included.
+
+    Arguments
+    ---------
+    brain : CTCRecogniser
+        Has the parts that the variants share.
+    variants : mapping of str to nn.Module
+        What ``make_variants`` made.
+    scores : mapping of str to SplitScores
+        Split to scores; may be empty.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+    """
+    return {
+        "name": brain.hparams.experiment_name,
+        "seed": brain.hparams.seed,
         "splits": {name: score.summary() for name, score in scores.items()},
         "max_difference": max(
             (score.max_difference for score in scores.values()), default=0.0
@@ -70,21 +101,42 @@ def finalise(
         "training": _training(brain),
         "example": _example(brain),
     }
-    write_json(folder / "results.json", results)
+
+
+def write_model(
+    folder: PathLike,
+    brain: sb.Brain,
+    plan: PruningPlan,
+    variants: Mapping[str, nn.Module],
+    results: Mapping[str, Any],
+) -> None:
+    """Write the model directory of a run's compact variant.
+
+    Arguments
+    ---------
+    folder : path-like
+        The directory; one that exists is replaced.
+    brain : CTCRecogniser
+        Has all but the pruned module.
+    plan : PruningPlan
+        Which units stay.
+    variants : mapping of str to nn.Module
+        ``dense`` and ``compact``, see ``make_variants``.
+    results : mapping
+        For the model card.
+    """
+    network = {name: brain.modules[name] for name in brain.network}
     write_model_directory(
-        folder / "model",
-        recipe=folder / "hyperparams.yaml",
+        folder,
+        recipe=Path(brain.hparams.output_folder) / "hyperparams.yaml",
         normalize=brain.modules.normalize,
-        network={name: brain.modules[name] for name in brain.network}
-        | {brain.pruned_module: variants["compact"]},
+        network=network | {brain.pruned_module: variants["compact"]},
         pruned=brain.pruned_module,
-        tokenizer=Path(hparams.save_folder) / "tokenizer.model",
+        tokenizer=Path(brain.hparams.save_folder) / "tokenizer.model",
         plan=plan,
         dense=variants["dense"],
         results=results,
     )
-    write_report(folder)
-    _log(results, folder)
 
 
 def write_error_rates(folder: Path, scores: Mapping[str, Any]) -> None:

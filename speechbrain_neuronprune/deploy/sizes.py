@@ -27,9 +27,29 @@ def write_sizes(
 ) -> None:
     """Evaluate the compact models of several plans; write ``sizes.json``.
 
-    The file has, per plan, the parameters of the whole compact model, and
-    per split the error rate and every utterance's ``[errors, words]``, so
-    that differences between runs can be tested pair by pair.
+    Arguments
+    ---------
+    brain : CTCRecogniser
+        As in ``measure_sizes``.
+    plans : mapping of str to PruningPlan
+        As in ``measure_sizes``.
+    datasets : mapping of str to DynamicItemDataset
+        As in ``measure_sizes``.
+    loader_options : mapping
+        As in ``measure_sizes``.
+    path : Path
+        Where to write.
+    """
+    write_json(path, measure_sizes(brain, plans, datasets, loader_options))
+
+
+def measure_sizes(
+    brain: sb.Brain,
+    plans: Mapping[str, PruningPlan],
+    datasets: Mapping[str, Any],
+    loader_options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Evaluate the compact models of several plans.
 
     Arguments
     ---------
@@ -41,8 +61,13 @@ def write_sizes(
         Splits.
     loader_options : mapping
         Options of their data loader.
-    path : Path
-        Where to write.
+
+    Returns
+    -------
+    dict
+        Per plan the ``parameters`` of the whole compact model, and per split
+        the error rates and every utterance's ``[errors, words]``, so that
+        differences between runs can be tested pair by pair.
     """
     networks = {
         name: compact(brain.pruned, plan) for name, plan in plans.items()
@@ -51,20 +76,16 @@ def write_sizes(
         split: score_split(brain, networks, dataset, loader_options).errors
         for split, dataset in datasets.items()
     }
-    write_json(
-        path,
-        {
-            name: {
-                "parameters": brain.other_parameters
-                + count_parameters(network),
-                "splits": {
-                    split: _figures(errors[name])
-                    for split, errors in scores.items()
-                },
-            }
-            for name, network in networks.items()
-        },
-    )
+    return {
+        name: {
+            "parameters": brain.other_parameters + count_parameters(network),
+            "splits": {
+                split: _figures(errors[name])
+                for split, errors in scores.items()
+            },
+        }
+        for name, network in networks.items()
+    }
 
 
 def _figures(errors: ErrorRates) -> dict[str, Any]:

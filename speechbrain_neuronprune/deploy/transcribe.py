@@ -11,27 +11,44 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from speechbrain.inference import EncoderASR
+from speechbrain.inference.interfaces import Pretrained
 
+from speechbrain_neuronprune.deploy.checksums import verify_checksums
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+from speechbrain_neuronprune.files import PathLike
+
+Recogniser = TypeVar("Recogniser", bound=Pretrained)
 
 
-def load_model(folder: str, device: str = "cpu") -> EncoderASR:
+def load_model(
+    folder: PathLike,
+    device: str = "cpu",
+    interface: type[Recogniser] = EncoderASR,
+) -> Recogniser:
     """Load a model directory, from disk alone.
 
     Arguments
     ---------
-    folder : str
+    folder : path-like
         What ``write_model_directory`` wrote.
     device : str
         Where to compute.
+    interface : type
+        The class of SpeechBrain's that the directory was written for.
 
     Returns
     -------
-    EncoderASR
+    EncoderASR or whatever ``interface`` is
         SpeechBrain's interface.
+
+    Raises
+    ------
+    DataError
+        If the directory is missing, damaged, or one for another interface.
     """
     if not Path(folder, "hyperparams.yaml").is_file():
         raise DataError(
@@ -39,9 +56,10 @@ def load_model(folder: str, device: str = "cpu") -> EncoderASR:
             "hyperparams.yaml); give the folder named model in the output of "
             "a recipe."
         )
+    verify_checksums(folder)
     try:
-        return EncoderASR.from_hparams(
-            source=folder, run_opts={"device": device}
+        return interface.from_hparams(
+            source=str(folder), run_opts={"device": device}
         )
     except Exception as error:  # from yaml, torch or sentencepiece
         reason = " ".join(str(error).split())[:200]

@@ -5,6 +5,7 @@ Authors
 """
 
 import copy
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import soundfile
 import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.inference import EncoderASR
+from speechbrain.inference.ASR import StreamingASR
 
 from speechbrain_neuronprune import (
     PruningPlan,
@@ -25,6 +27,8 @@ from speechbrain_neuronprune.deploy.directory import (
     inference_yaml,
     write_model_directory,
 )
+from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR
+from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.tokens import train_tokenizer
 
 RECIPE = Path(__file__).parents[2] / "hparams" / "conformer_ctc_mini.yaml"
@@ -100,7 +104,7 @@ class Run:
         keep["encoder.layers.1.ffn_module1"][:] = False
         return PruningPlan(keep)
 
-    def write(self, folder, plan):
+    def write(self, folder, plan, interface=ENCODER_ASR):
         write_model_directory(
             folder,
             recipe=self.recipe,
@@ -111,6 +115,7 @@ class Run:
             plan=plan,
             dense=self.dense,
             results=RESULTS,
+            interface=interface,
         )
 
     def recognise(self, wavs, lengths, plan):
@@ -275,3 +280,17 @@ def test_a_damaged_directory_is_an_error(directory, wav, name, capsys):
     assert transcribe.main([str(directory), str(wav)]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"error: The model directory {directory} cannot")
+    for digest in (content, content[: len(content) // 2]):
+        assert hashlib.sha256(digest).hexdigest() in message
+    assert name in message
+
+
+def test_a_directory_whose_yaml_is_damaged_is_an_error(directory):
+    (directory / "hyperparams.yaml").write_text("encoder: !new:no.such_thing")
+    with pytest.raises(DataError, match="cannot be loaded"):
+        transcribe.load_model(directory)
+
+
+def test_a_directory_for_another_interface_is_an_error(directory):
+    with pytest.raises(DataError, match="cannot be loaded"):
+        transcribe.load_model(directory, interface=StreamingASR)

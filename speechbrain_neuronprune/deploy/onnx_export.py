@@ -1,0 +1,108 @@
+"""Through the door of ONNX.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from speechbrain_neuronprune.deploy.exported import trace
+from speechbrain_neuronprune.deploy.parity import Parity, check_parity
+from speechbrain_neuronprune.deploy.posteriors import INPUTS, load_posteriors
+from speechbrain_neuronprune.deploy.target import export_target
+from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.files import PathLike
+
+
+def export_onnx(model_dir: PathLike, path: PathLike) -> Parity:
+    """Write a model's network as ONNX, with dynamic batch and time.
+
+    Inputs are ``features`` (batch, time, bands) and relative ``lengths``
+    (batch,), the output is ``log_probs`` (batch, frames, tokens).
+
+    Arguments
+    ---------
+    model_dir : path-like
+        A model directory for ``EncoderASR``.
+    path : path-like
+        The file to write, ending with ``.onnx``.
+
+    Returns
+    -------
+    Parity
+        How the file, in ONNX Runtime, compares with the model.
+
+    Raises
+    ------
+    ExportError
+        If the extra ``export`` is not installed, the file cannot be written,
+        a layer cannot be exported, or ONNX computes something else.
+    """
+    for package in ("onnxscript", "onnxruntime"):
+        _require(package)
+    with export_target(path, ".onnx") as temporary:
+        posteriors = load_posteriors(model_dir)
+        program = trace(posteriors)
+        _drop_idle_squeezes(program)
+        torch.onnx.export(
+            program,
+            input_names=INPUTS,
+            output_names=["log_probs"],
+            verbose=False,
+        ).save(temporary)
+        return check_parity(posteriors, OnnxPosteriors(temporary), "ONNX")
+
+
+class OnnxPosteriors:
+    """An exported network in ONNX Runtime, on as many threads as PyTorch.
+
+    Arguments
+    ---------
+    path : path-like
+        What ``export_onnx`` wrote.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        runtime = _require("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = runtime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features (batch, time, bands) and relative lengths (batch,) to
+        log-posteriors (batch, frames, tokens)."""
+        arrays = (features.numpy(), lengths.numpy())
+        inputs = dict(zip(INPUTS, arrays, strict=True))
+        return torch.from_numpy(self.session.run(None, inputs)[0])
+
+
+def _require(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ExportError(
+            f"ONNX needs the package {package}, which is not installed; "
+            "install the extra: pip install 'speechbrain-neuronprune[export]'."
+        ) from error
+
+
+def _drop_idle_squeezes(program: ExportedProgram) -> None:
+    """Drop squeezes of axes that are wider than one, as SpeechBrain's
+    two-dimensional convolutions have them. PyTorch ignores these; ONNX takes
+    them for errors."""
+    graph = program.graph
+    for node in list(graph.nodes):
+        if node.target is not torch.ops.aten.squeeze.dim:
+            continue
+        source, axis = node.args
+        width = source.meta["val"].shape[axis]
+        if isinstance(width, int) and width != 1:
+            node.replace_all_uses_with(source)
+            graph.erase_node(node)

@@ -1,0 +1,91 @@
+"""The part of a recogniser that is exported: features to log-posteriors.
+
+The features themselves stay outside. The short-time Fourier transform is the
+same for every model, ONNX's form of it differs from PyTorch's, and phones and
+servers have one of their own.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import torch
+from speechbrain.nnet.containers import LengthsCapableSequential
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.deploy.int8 import is_int8
+from speechbrain_neuronprune.deploy.own_attention import own_attention
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.files import PathLike
+
+INPUTS = ("features", "lengths")
+
+
+class Posteriors(nn.Module):
+    """Normalisation, network and softmax of a recogniser.
+
+    Arguments
+    ---------
+    encoder : LengthsCapableSequential
+        A recogniser's stages, the first of which computes the features.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.features import Fbank
+    >>> network = nn.Sequential(nn.Linear(40, 5), nn.LogSoftmax(-1))
+    >>> encoder = LengthsCapableSequential(Fbank(n_mels=40), network)
+    >>> posteriors = Posteriors(encoder)
+    >>> posteriors(torch.zeros(2, 30, 40), torch.ones(2)).shape
+    torch.Size([2, 30, 5])
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        compute_features, *stages = encoder.values()
+        self.bands = compute_features(torch.zeros(1, 1600)).shape[-1]
+        self.stages = LengthsCapableSequential(*stages)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features (batch, time, bands) and relative lengths (batch,) to
+        log-posteriors (batch, frames, tokens)."""
+        return self.stages(features, lengths)
+
+    def example(
+        self, batch: int = 2, time: int = 100, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Noise like log-mel energies, and lengths with padding behind."""
+        generator = torch.Generator().manual_seed(seed)
+        shape = (batch, time, self.bands)
+        features = 15 * torch.randn(shape, generator=generator) - 20
+        return features, torch.linspace(1.0, 0.5, batch)
+
+
+def load_posteriors(model_dir: PathLike) -> Posteriors:
+    """Load what is exported of a model directory, on the CPU.
+
+    Arguments
+    ---------
+    model_dir : path-like
+        What ``write_model_directory`` wrote for ``EncoderASR``.
+
+    Returns
+    -------
+    Posteriors
+        In evaluation mode.
+
+    Raises
+    ------
+    DataError
+        If the directory cannot be loaded.
+    ExportError
+        If it computes in int8.
+    """
+    encoder = load_model(str(model_dir)).mods.encoder
+    if is_int8(encoder):
+        raise ExportError(
+            f"The model directory {model_dir} computes in int8, which can "
+            "neither be traced nor written as ONNX; export the directory "
+            "that it was made from."
+        )
+    own_attention(encoder)
+    return Posteriors(encoder).eval()

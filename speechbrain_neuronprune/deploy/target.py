@@ -1,0 +1,69 @@
+"""The file or folder that an export writes.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.files import PathLike, atomic_path
+
+
+@contextlib.contextmanager
+def export_target(path: PathLike, suffix: str) -> Iterator[Path]:
+    """Yield a temporary path that takes the file's place at the end.
+
+    Whether there can be such a file shows at once, not after minutes.
+
+    Arguments
+    ---------
+    path : path-like
+        The file to write.
+    suffix : str
+        What its name must end with.
+
+    Yields
+    ------
+    Path
+        To be written by the caller.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != suffix or path.is_dir():
+        raise ExportError(
+            f"The export target {path} is no file whose name ends with "
+            f"{suffix}; give one."
+        )
+    with writing(path), atomic_path(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def writing(path: PathLike) -> Iterator[None]:
+    """Say what to do where a file or folder cannot be written.
+
+    Arguments
+    ---------
+    path : path-like
+        What is written in the block.
+
+    Raises
+    ------
+    ExportError
+        In place of an ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(
+            f"The export target {path} cannot be written "
+            f"({error.strerror or error}); give a path in a folder that you "
+            "may write to."
+        ) from error

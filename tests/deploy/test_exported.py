@@ -1,0 +1,182 @@
+"""Doors out of Python: what comes out computes the same.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import functools
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from speechbrain_neuronprune import PruningPlan, find_units
+from speechbrain_neuronprune.deploy import (
+    export_onnx,
+    export_program,
+    exported,
+    onnx_export,
+)
+from speechbrain_neuronprune.deploy.exported import load_program, trace
+from speechbrain_neuronprune.deploy.onnx_export import OnnxPosteriors
+from speechbrain_neuronprune.deploy.parity import (
+    TOLERANCE,
+    check_parity,
+    measure_parity,
+    valid_difference,
+)
+from speechbrain_neuronprune.deploy.posteriors import (
+    Posteriors,
+    load_posteriors,
+)
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.errors import DataError, ExportError
+from tests.deploy.test_directory import Run
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """A block with heads of uneven widths and without its first feed-forward
+    module."""
+    torch.manual_seed(5)
+    run = Run(tmp_path_factory.mktemp("run"), num_encoder_layers=1)
+    keep = {
+        name: torch.rand(group.size) < 0.6
+        for name, group in find_units(run.dense).items()
+    }
+    keep["encoder.layers.0.ffn_module1"][:] = False
+    folder = tmp_path_factory.mktemp("model") / "model"
+    run.write(folder, PruningPlan(keep))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def posteriors(directory):
+    return load_posteriors(directory)
+
+
+@pytest.fixture
+def traced_once(posteriors, monkeypatch):
+    """Tracing takes most of the time, and gives the same for all doors."""
+    program = _trace_once(posteriors)
+    for module in (exported, onnx_export):
+        monkeypatch.setattr(module, "trace", lambda _: program)
+
+
+_trace_once = functools.cache(exported.trace)
+
+
+def check(posteriors, program):
+    """At lengths and batch sizes that nobody exported or compared with."""
+    for batch, time in ((1, 33), (4, 150)):
+        features, lengths = posteriors.example(batch, time, seed=9)
+        with torch.no_grad():
+            expected = posteriors(features, lengths)
+            found = program(features, lengths)
+        assert valid_difference(expected, found, lengths) < TOLERANCE
+
+
+def test_a_program_computes_the_same(
+    directory, posteriors, traced_once, tmp_path
+):
+    parity = export_program(directory, tmp_path / "model.pt2")
+    assert parity.max_difference < TOLERANCE
+    assert parity.cases == 10
+    check(posteriors, load_program(tmp_path / "model.pt2"))
+    assert (
+        str(directory.parent).encode()
+        not in (tmp_path / "model.pt2").read_bytes()
+    )
+
+
+def test_onnx_computes_the_same(directory, posteriors, traced_once, tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    parity = export_onnx(directory, path)
+    assert parity.max_difference < TOLERANCE
+    model = OnnxPosteriors(path)
+    check(posteriors, model)
+    names = [one.name for one in model.session.get_inputs()]
+    assert names == ["features", "lengths"]
+    assert __file__.encode() not in path.read_bytes()
+    assert b"site-packages" not in path.read_bytes()
+    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_posteriors_are_those_of_the_recogniser(directory, posteriors):
+    asr = load_model(directory)
+    wavs, lengths = 0.1 * torch.randn(2, 8000), torch.tensor([1.0, 0.5])
+    features = asr.mods.encoder["compute_features"](wavs)
+    with torch.no_grad():
+        found = posteriors(features, lengths)
+    expected = asr.encode_batch(wavs, lengths)
+    assert valid_difference(expected, found, lengths) < 1e-5
+
+
+class Stages(nn.Module):
+    """Stands for ``Posteriors``."""
+
+    bands = 5
+    example = Posteriors.example
+
+    def forward(self, features, lengths):
+        return features
+
+
+def test_a_difference_is_refused():
+    stages = Stages()
+    assert measure_parity(stages, stages).max_difference == 0.0
+    for wrong in (2e-4, float("nan")):
+        with pytest.raises(ExportError, match="of the ONNX model differ"):
+            check_parity(stages, lambda x, _, wrong=wrong: x + wrong, "ONNX")
+
+
+def test_padding_may_differ():
+    stages = Stages()
+
+    def other_padding(features, lengths):
+        frames = torch.arange(features.shape[1])
+        valid = frames < (lengths * features.shape[1]).round().unsqueeze(1)
+        return features.masked_fill(~valid.unsqueeze(-1), float("inf"))
+
+    assert check_parity(stages, other_padding, "test").max_difference == 0.0
+
+
+class Branching(Stages):
+    """Asks for the values of its input."""
+
+    def forward(self, features, lengths):
+        return features if features.sum() > 0 else -features
+
+
+def test_what_cannot_be_traced_is_an_error():
+    with pytest.raises(ExportError, match="cannot be traced"):
+        trace(Branching())
+
+
+@pytest.mark.parametrize("export", [export_onnx, export_program])
+def test_targets_that_cannot_be_written(export, directory, tmp_path):
+    suffix = {export_onnx: ".onnx", export_program: ".pt2"}[export]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="cannot be written"):
+        export(directory, tmp_path / "file" / f"model{suffix}")
+    with pytest.raises(ExportError, match="name ends with"):
+        export(directory, tmp_path / "model.bin")
+    with pytest.raises(ExportError, match="name ends with"):
+        export(directory, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("export", [export_onnx, export_program])
+def test_a_folder_without_a_model_leaves_no_file(export, tmp_path):
+    suffix = {export_onnx: ".onnx", export_program: ".pt2"}[export]
+    with pytest.raises(DataError, match="no model directory"):
+        export(tmp_path / "none", tmp_path / f"model{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnx_names_the_extra_that_is_missing(directory, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ExportError, match=r"neuronprune\[export\]"):
+        export_onnx(directory, tmp_path / "model.onnx")

@@ -1,0 +1,52 @@
+"""Runs of the recipes, opened again.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import shutil
+
+import pytest
+import torch
+
+from speechbrain_neuronprune.deploy.run import open_run, read_keys
+from speechbrain_neuronprune.errors import DataError
+from tests.tiny_run import write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_a_run_is_the_average_of_its_last_checkpoints(run):
+    brain = open_run(run)
+    states = [
+        torch.load(run / "save" / f"CKPT+{name}" / "model.ckpt")
+        for name in ("first", "last")
+    ]
+    name = next(name for name in states[0] if name.endswith("logits"))
+    mean = (states[0][name] + states[1][name]) / 2
+    torch.testing.assert_close(brain.hparams.model.state_dict()[name], mean)
+    assert not brain.modules.training
+
+
+def test_the_statistics_of_the_features_come_back(run):
+    normalize = open_run(run).modules.normalize
+    assert torch.as_tensor(normalize.glob_mean).abs().sum() > 1
+
+
+def test_a_run_may_be_moved(run, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "elsewhere")
+    brain = open_run(moved)
+    assert brain.hparams.output_folder == str(moved)
+    assert brain.checkpointer.checkpoints_dir == moved / "save"
+
+
+def test_folders_that_are_no_run(tmp_path):
+    assert read_keys(tmp_path) == set()
+    with pytest.raises(DataError, match="is no run of the recipes"):
+        open_run(tmp_path)
+    (tmp_path / "hyperparams.yaml").write_text("- a\n- list\n")
+    with pytest.raises(DataError, match="is no mapping in yaml"):
+        open_run(tmp_path)
