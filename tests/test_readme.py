@@ -19,7 +19,12 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_neuronprune import adaptive_dropouts, selective_update
 from speechbrain_neuronprune.cli import main
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from tests.tiny_recogniser import write_corpus, write_recogniser
+from tests.tiny_recogniser import (
+    CONFORMER,
+    write_corpus,
+    write_recogniser,
+)
+from tests.tiny_stock import train, write_yaml
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -78,6 +83,12 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     runs = folder / "results"
     runs.mkdir()
+    write_recogniser(
+        runs / "mini",
+        CONFORMER,
+        ("CNN", "Transformer", "ctc_lin"),
+        "Transformer",
+    )
     encoder = load_model(
         str(write_recogniser(runs / "mini-tfcnn"))
     ).mods.encoder
@@ -85,6 +96,7 @@ def results(tmp_path_factory):
     patch = selective_update(encoder, neurons).patch()
     patch.save(runs / "mini-adapted/patch.safetensors")
     write_corpus(runs / "mini-corpus", ("train-clean",))
+    train(write_yaml(folder), {"output_folder": str(runs / "conformer_ctc")})
     noise = np.random.default_rng(0).standard_normal(16000)
     soundfile.write(folder / "speech.flac", 0.1 * noise, 16000)
     return folder

@@ -1,0 +1,245 @@
+"""From a source to a plan: by its gates, or by a saliency.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from speechbrain_neuronprune.analysis.speech import Speech
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.cli.options import Size
+from speechbrain_neuronprune.cli.sources import Source
+from speechbrain_neuronprune.compaction import ParameterCounter, remove_gates
+from speechbrain_neuronprune.errors import PlanError, SaliencyError
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.saliency import CRITERIA, measure_saliency
+from speechbrain_neuronprune.stagewise import run_stages
+from speechbrain_neuronprune.units import Targets
+
+RETENTION = "retention"
+FEATURES = "normalize"  # the stage of a recogniser that gives features
+
+target_option = click.option(
+    "--target",
+    type=Size(),
+    metavar="SIZE",
+    help="Parameters that the whole model shall have: a share, such as 0.46, "
+    "or a number.",
+)
+threshold_option = click.option(
+    "--threshold", type=float, help="Units with a lower score go."
+)
+
+
+def only_rule(**rules: Any) -> dict[str, Any]:
+    """The one rule that was given.
+
+    Arguments
+    ---------
+    **rules
+        Option to value, None where it was not given.
+
+    Returns
+    -------
+    dict
+        One entry.
+
+    Raises
+    ------
+    click.UsageError
+        If there are none or several.
+
+    Example
+    -------
+    >>> only_rule(target=0.4, threshold=None)
+    {'target': 0.4}
+    """
+    given = {name: value for name, value in rules.items() if value is not None}
+    if len(given) != 1:
+        names = ", ".join(f"--{name}" for name in rules)
+        raise click.UsageError(f"Give exactly one of {names}.")
+    return given
+
+
+def plan_by_retention(
+    source: Source, rule: Mapping[str, Any], **form: Any
+) -> PruningPlan:
+    """Make a plan from what the gates of a model have learned.
+
+    Arguments
+    ---------
+    source : Source
+        A model with gates.
+    rule : mapping
+        What ``only_rule`` gave.
+    **form
+        ``round_to`` and ``balance_heads``.
+
+    Returns
+    -------
+    PruningPlan
+        The plan.
+
+    Raises
+    ------
+    PlanError
+        If there are no gates, or the target is out of reach.
+    """
+    gates = adaptive_dropouts(source.network)
+    if not gates:
+        raise PlanError(
+            f"The model in {source.path} has no adaptive dropout to read a "
+            "plan from; give a run that was trained with it, or make a plan "
+            "with neuronprune plan and a --criterion that needs none."
+        )
+    scores = {name: gate.beta().detach() for name, gate in gates.items()}
+    return plan_by_scores(source, scores, rule, **form)
+
+
+def plan_by_scores(
+    source: Source,
+    scores: Mapping[str, Tensor],
+    rule: Mapping[str, Any],
+    **form: Any,
+) -> PruningPlan:
+    """Make a plan from a score for every unit.
+
+    Arguments
+    ---------
+    source : Source
+        The model.
+    scores : mapping of str to torch.Tensor
+        Group to scores, (units,).
+    rule : mapping
+        What ``only_rule`` gave.
+    **form
+        ``round_to`` and ``balance_heads``.
+
+    Returns
+    -------
+    PruningPlan
+        The plan.
+    """
+    rule = dict(rule)
+    if "target" in rule:
+        target = rule.pop("target")
+        _check_reach(source, scores, target)
+        rule["target_parameters"] = source.within(target)
+    return PruningPlan.from_scores(scores, model=source.network, **rule, **form)
+
+
+def _check_reach(
+    source: Source, scores: Mapping[str, Tensor], target: int | float
+) -> None:
+    """Explain a target out of reach in sizes of the whole model, which is
+    what the target is; the plan would speak of the network alone."""
+    count = ParameterCounter(source.network)
+    least, most = (
+        count(
+            PruningPlan(
+                {
+                    name: torch.full((values.numel(),), stays)
+                    for name, values in scores.items()
+                }
+            )
+        )
+        for stays in (False, True)
+    )
+    wanted = source.within(target)
+    if least <= 1.01 * wanted and wanted <= 1.01 * most:
+        return
+    least, most = (n + source.other_parameters for n in (least, most))
+    raise PlanError(
+        f"The target of {target} is out of reach: the units that may go allow "
+        f"{least:,} to {most:,} of the model's {source.parameters:,} "
+        f"parameters (from {least / source.parameters:.3f}); give a target in "
+        "that range."
+    )
+
+
+def rank_units(
+    source: Source,
+    criterion: str,
+    speech: Speech | None,
+    targets: Targets,
+    **options: Any,
+) -> dict[str, Tensor]:
+    """Measure a saliency; gates are taken out for it.
+
+    Arguments
+    ---------
+    source : Source
+        The model.
+    criterion : str
+        One of ``CRITERIA``.
+    speech : Speech or None
+        What it is measured on, for criteria that need speech.
+    targets : str or iterable of str, optional
+        As in ``find_units``; None takes all fully connected groups.
+    **options
+        Options of ``measure_saliency``.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Group to saliencies, (units,).
+
+    Raises
+    ------
+    SaliencyError
+        If the criterion needs speech that cannot be brought to the network.
+    """
+    remove_gates(source.network)
+    batches, forward = [], None
+    if CRITERIA[criterion].needs_speech:
+        start = _features(source, criterion)
+        batches = _batches(source, speech, start)
+        forward = _after(source, start)
+    measured = measure_saliency(
+        source.network,
+        batches,
+        [criterion],
+        targets,
+        forward=forward,
+        progress=True,
+        **options,
+    )
+    return measured[criterion]
+
+
+def _features(source: Source, criterion: str) -> int:
+    """How many stages of the recogniser come before the network's input."""
+    stages = [] if source.chain is None else list(source.chain.keys())
+    if FEATURES not in stages:
+        raise SaliencyError(
+            f"The criterion {criterion} needs speech, and how speech gets to "
+            f"the network of {source.path}, which is no run of the recipes and "
+            "no model directory of this package, is not known; use mbp, random "
+            "or retention, or call rank_neurons in Python."
+        )
+    return stages.index(FEATURES) + 1
+
+
+def _batches(
+    source: Source, speech: Speech, start: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features, computed as they are needed."""
+    device = next(source.network.parameters()).device
+    for batch in speech.batches(source.normalize):
+        wavs, lengths = batch.wavs.to(device), batch.lengths.to(device)
+        yield run_stages(source.chain, wavs, lengths, stop=start), lengths
+
+
+def _after(source: Source, start: int) -> Callable[..., Tensor]:
+    """Runs the recogniser from the features on, the network included."""
+
+    def forward(network: Any, x: Tensor, lengths: Tensor) -> Tensor:
+        return run_stages(source.chain, x, lengths, start)
+
+    return forward

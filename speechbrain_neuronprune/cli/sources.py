@@ -1,0 +1,177 @@
+"""What the commands take as SOURCE: a trained model, wherever it came from.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speechbrain.dataio.preprocess import AudioNormalizer
+from speechbrain.nnet.containers import LengthsCapableSequential
+from torch import nn
+
+from speechbrain_neuronprune.analysis.speech import Normalizer
+from speechbrain_neuronprune.cli.network import network_of_yaml
+from speechbrain_neuronprune.deploy.experiment import open_experiment
+from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
+from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.units import count_parameters
+
+MODEL = "model directory"
+RUN = "run"
+EXPERIMENT = "experiment folder"
+YAML = "yaml"
+
+
+@dataclass
+class Source:
+    """A model, and how to go on from it.
+
+    Arguments
+    ---------
+    kind : str
+        One of the constants above.
+    path : str
+        Where it came from.
+    network : nn.Module
+        What holds the units; plans have its groups.
+    parameters : int
+        Of the whole model, which the network is a part of.
+    opened : Any
+        An ``EncoderASR``, a ``CTCRecogniser``, an ``Experiment``, or None.
+    chain : LengthsCapableSequential, optional
+        From waveforms to log-posteriors, through the network, where known.
+    normalize : callable, optional
+        Brings audio to the model's rate, where known.
+    """
+
+    kind: str
+    path: str
+    network: nn.Module
+    parameters: int
+    opened: Any = None
+    chain: LengthsCapableSequential | None = None
+    normalize: Normalizer | None = None
+
+    @property
+    def other_parameters(self) -> int:
+        """Parameters outside of the network."""
+        return self.parameters - count_parameters(self.network)
+
+    def within(self, size: int | float) -> int:
+        """What is left for the network if the whole model has some size.
+
+        Arguments
+        ---------
+        size : int or float
+            Parameters of the whole model, or a share of them.
+
+        Returns
+        -------
+        int
+            Parameters.
+        """
+        if isinstance(size, float):
+            size = round(size * self.parameters)
+        return size - self.other_parameters
+
+
+def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
+    """Open whatever is at a path.
+
+    Arguments
+    ---------
+    path : str
+        A model directory, the output folder of a recipe, another experiment
+        folder of SpeechBrain, or a yaml file.
+    device : str
+        Where to compute.
+    average : int
+        Of an experiment folder, how many of the last checkpoints to average;
+        a recipe's run says so itself.
+
+    Returns
+    -------
+    Source
+        The model.
+
+    Raises
+    ------
+    NeuronPruneError
+        If it is none of these, or is damaged.
+    """
+    if Path(path).is_file():
+        return from_yaml(path)
+    keys = read_keys(path)
+    if not keys:
+        what = "has no hyperparams.yaml" if Path(path).is_dir() else "is none"
+        raise DataError(
+            f"There is no model in {path} (it {what}); give a model "
+            "directory, an experiment folder of SpeechBrain, or a yaml file."
+        )
+    if "pretrainer" in keys and "checkpointer" not in keys:
+        return _from_model(path, device)
+    if RUN_KEYS <= keys:
+        return _from_run(path, device)
+    return _from_experiment(path, device, average)
+
+
+def _from_model(path: str, device: str) -> Source:
+    recogniser = load_model(path, device)
+    encoder = getattr(recogniser.mods, "encoder", recogniser.mods)
+    source = Source(MODEL, path, encoder, count_parameters(encoder), recogniser)
+    if isinstance(encoder, LengthsCapableSequential):
+        source.chain, source.normalize = encoder, recogniser.audio_normalizer
+    return source
+
+
+def _from_run(path: str, device: str) -> Source:
+    brain = open_run(path, device)
+    return Source(
+        RUN,
+        path,
+        brain.pruned,
+        count_parameters(brain.modules),
+        brain,
+        brain.chain(brain.pruned).to(device),
+        AudioNormalizer(brain.hparams.sample_rate),
+    )
+
+
+def _from_experiment(path: str, device: str, average: int) -> Source:
+    experiment = open_experiment(path, device, average)
+    # What was trained: other modules may be language models, for instance.
+    trained = nn.ModuleList(
+        thing
+        for thing in experiment.checkpointer.recoverables.values()
+        if isinstance(thing, nn.Module)
+    )
+    return Source(
+        EXPERIMENT,
+        path,
+        experiment.network,
+        count_parameters(trained),
+        experiment,
+    )
+
+
+def from_yaml(path: str, module: str | None = None) -> Source:
+    """Open the untrained network of a recipe's yaml.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+    module : str, optional
+        Its entry with the network; may be left out if that is clear.
+
+    Returns
+    -------
+    Source
+        The network.
+    """
+    network, modules = network_of_yaml(path, module)
+    return Source(YAML, path, network, count_parameters(modules))
