@@ -18,6 +18,9 @@ from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 
+# Together, only a model directory has them
+OWN_FILES = ("hyperparams.yaml", "model.ckpt")
+
 
 @contextlib.contextmanager
 def derived_directory(
@@ -65,7 +68,8 @@ def _check(model_dir: Path, output: Path) -> None:
             "weights would be lost; give another folder."
         )
     there = output.is_dir() and any(output.iterdir())
-    if there and not (output / "hyperparams.yaml").is_file():
+    # A training run has a hyperparams.yaml as well.
+    if there and not all((output / name).is_file() for name in OWN_FILES):
         raise ExportError(
             f"The output {output} exists and is no model directory; give a "
             "new folder."
