@@ -122,7 +122,13 @@ def loading(path: Path) -> Iterator[None]:
 def _give_name(saved: Checkpoint) -> Checkpoint:
     """Rename the folder of a checkpoint that is complete."""
     folder = _finished(saved.path)
-    os.replace(saved.path, folder)
+    if folder.exists():  # of the same custom name
+        older = saved.path.with_name(saved.path.name + "-older")
+        os.replace(folder, older)
+        os.replace(saved.path, folder)
+        shutil.rmtree(older)
+    else:
+        os.replace(saved.path, folder)
     files = {
         name: folder / path.name for name, path in saved.paramfiles.items()
     }

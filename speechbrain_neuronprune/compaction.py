@@ -99,23 +99,26 @@ def compact(model: nn.Module, plan: Any) -> nn.Module:
     (4576, 2416)
     """
     plan.check(model)
-    small = remove_gates(copy.deepcopy(model))
-    narrow(small, plan)
-    return small
+    return narrow(remove_gates(copy.deepcopy(model)), plan)
 
 
-def narrow(model: nn.Module, plan: Any) -> None:
-    """Remove the plan's units from a model without gates, in place."""
+def narrow(model: nn.Module, plan: Any) -> nn.Module:
+    """Remove the plan's units from a model without gates, in place, and
+    return it: a model that is one layer may be replaced as a whole."""
     for path, groups in _by_layer(model).items():
         keep = {group.site: _keep(group, plan) for group in groups}
         if all(units.all() for units in keep.values()):
             continue
         layer = get_child(model, path)
         changed = form_of(layer).narrow(layer, groups, keep)
-        if changed is not layer:
-            changed.train(layer.training)
-            set_child(model, path, changed)
+        if changed is layer:
+            continue
+        changed.train(layer.training)
+        if not path:
+            return changed
+        set_child(model, path, changed)
     fold_blocks(model)
+    return model
 
 
 def _keep(group: UnitGroup, plan: Any) -> Tensor:

@@ -71,4 +71,8 @@ def _seed(*key: object) -> None:
     seed = int(random_for(*key).randint(2**32, dtype=np.uint32))
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    # torch.manual_seed would seed all devices, those to come included, and
+    # only the one in use is given its state back.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(seed)

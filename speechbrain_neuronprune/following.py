@@ -46,7 +46,7 @@ def follow_optimizer(
     ---------
     schedule : RetentionSchedule
         c(t). If several optimisers share its logits, that of the last gate
-        sets the pace.
+        sets the pace. Gates that are replaced meanwhile do not count.
     gates : iterable of AdaptiveDropout
         The gates that share the schedule; more may be added later.
     gamma : float
@@ -75,14 +75,15 @@ def follow_optimizer(
         )
     if schedule.follower is None:
         schedule.follower = OptimizerFollower(schedule)
-    schedule.follower.pulls += [(gate, float(gamma)) for gate in gates]
+    schedule.follower.add(gates, float(gamma))
 
 
 class OptimizerFollower:
     """What follows: a schedule, and gates with the weight of their pull.
 
     The schedule owns it, so it lives and is copied with the model; the hooks
-    only know it weakly.
+    only know it weakly. So does it know the gates: one that has left the
+    model, for a mask in its place, must not set the pace.
 
     Arguments
     ---------
@@ -92,17 +93,33 @@ class OptimizerFollower:
 
     def __init__(self, schedule: RetentionSchedule) -> None:
         self.schedule = schedule
-        self.pulls: list[tuple[AdaptiveDropout, float]] = []
+        self._gates: list[tuple[weakref.ref[AdaptiveDropout], float]] = []
         self._enrol()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Weak references can be neither copied nor pickled."""
+        return {"schedule": self.schedule, "pulls": self.pulls}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Be copied or unpickled."""
-        self.__dict__.update(state)
+        self.schedule, self._gates = state["schedule"], []
+        for gate, gamma in state["pulls"]:
+            self.add([gate], gamma)
         self._enrol()
 
     def _enrol(self) -> None:
         _register_hooks()
         _FOLLOWERS.add(self)
+
+    def add(self, gates: Iterable[AdaptiveDropout], gamma: float) -> None:
+        """Let more gates be pulled."""
+        self._gates += [(weakref.ref(gate), gamma) for gate in gates]
+
+    @property
+    def pulls(self) -> list[tuple[AdaptiveDropout, float]]:
+        """The gates that are still there, and the weight of their pull."""
+        found = ((gate(), gamma) for gate, gamma in self._gates)
+        return [(gate, gamma) for gate, gamma in found if gate is not None]
 
     def pull(self, held: set[nn.Parameter], factor: Any) -> set[nn.Parameter]:
         """Add the penalty to the gradients of the logits that are held, and
@@ -116,7 +133,8 @@ class OptimizerFollower:
 
     def advance(self, held: set[nn.Parameter]) -> None:
         """Count a step, if the optimiser that sets the pace took it."""
-        if self.pulls[-1][0].logits in held:
+        pulls = self.pulls
+        if pulls and pulls[-1][0].logits in held:
             self.schedule.advance()
 
 

@@ -112,7 +112,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """A module without the wrapper that trains it in parallel.
+    """A module without the wrappers that train it in parallel or compile it,
+    which change the names of its parts.
 
     Arguments
     ---------
@@ -130,7 +131,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
     Linear(in_features=1, out_features=1, bias=True)
     """
     wrappers = (DistributedDataParallel, nn.DataParallel)
-    return module.module if isinstance(module, wrappers) else module
+    inner = module.module if isinstance(module, wrappers) else module
+    return getattr(inner, "_orig_mod", inner)  # what torch.compile was given
 
 
 def rewrapped(module: nn.Module) -> nn.Module:

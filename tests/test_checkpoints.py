@@ -123,3 +123,14 @@ def test_a_shared_module_is_averaged_once(tmp_path):
 def test_nothing_to_average_is_an_error(checkpointer):
     with pytest.raises(TrainingError, match="There is no checkpoint in"):
         load_final_average(checkpointer, "model", 1)
+
+
+def test_a_name_may_be_given_again(checkpointer, model):
+    for value in (1.0, 2.0):
+        torch.nn.init.constant_(model.weight, value)
+        saved = checkpointer.save_checkpoint(name="best")
+    assert [c.path for c in checkpointer.list_checkpoints()] == [saved.path]
+    assert list(checkpointer.checkpoints_dir.iterdir()) == [saved.path]
+    torch.nn.init.zeros_(model.weight)
+    checkpointer.recover_if_possible()
+    assert model.weight.eq(2.0).all()

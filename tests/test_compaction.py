@@ -6,7 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.lobes.models.transformer.Branchformer import (
+    ConvolutionBranch,
+)
+from speechbrain.lobes.models.transformer.Conformer import (
+    ConformerEncoder,
+    ConvolutionModule,
+)
 from speechbrain.lobes.models.transformer.TransformerASR import (
     TransformerASR,
     make_transformer_src_mask,
@@ -331,3 +337,23 @@ def test_masks_of_a_part_leave_the_rest_open():
     x = torch.randn(1, 20, 16)
     assert (run(masked, x) - run(small, x)).abs().max() <= TOLERANCE
     assert find_units(small)["layers.0.ffn_module1"].size == 20
+
+
+@pytest.mark.parametrize(
+    "layer", [ConvolutionModule(8), ConvolutionBranch(8, 16, 3)], ids=type
+)
+def test_a_model_that_is_one_layer_may_be_emptied(layer):
+    layer.eval()
+    ((name, group),) = find_units(layer).items()
+    plan = PruningPlan({name: torch.zeros(group.size, dtype=torch.bool)})
+    small, x = compact(layer, plan), torch.randn(2, 7, 8)
+    masked = apply_masks(copy.deepcopy(layer), plan)
+    torch.testing.assert_close(small(x), masked(x))
+    assert count_parameters(small) == 8
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_is_left_learns_if_it_did_before(learns):
+    encoder = build_encoder("RelPosMHAXL").requires_grad_(learns)
+    small = compact(encoder, make_plan(encoder, "nothing"))
+    assert {p.requires_grad for p in small.parameters()} == {learns}

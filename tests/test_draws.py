@@ -54,3 +54,12 @@ def test_processes_draw_apart_and_the_first_as_alone(monkeypatch):
         assert drawn[0] == draw()
     for values in zip(*drawn, strict=True):
         assert len(set(values)) == 3
+
+
+def test_only_devices_in_use_are_seeded(monkeypatch):
+    """The others are not given their state back."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with draws_for("anything"):
+        draw()
+    assert not seeded

@@ -20,6 +20,7 @@ from speechbrain_neuronprune import (
     AdaptiveDropout,
     RetentionSchedule,
     adaptive_dropouts,
+    apply_masks,
     attach_adaptive_dropout,
     compact,
     following,
@@ -335,3 +336,16 @@ def test_without_a_loss_the_penalty_halves(values):
     gate.logits.grad = torch.zeros(len(values))
     torch.optim.SGD(gate.parameters(), lr=2.0).step()
     torch.testing.assert_close(gate.logits.data, torch.tensor(values) / 2)
+
+
+def test_gates_that_are_replaced_set_no_pace():
+    """Otherwise c(t) would stand still, without a word."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(3, 3) for _ in range(3)))
+    schedule = RetentionSchedule(steps=10)
+    attach_adaptive_dropout(model, schedule, gamma=1e-3)
+    for name, steps in [("1", 1), ("0", 1)]:  # then no gate is left
+        everything = torch.ones(3, dtype=torch.bool)
+        apply_masks(model, PruningPlan({name: everything}))
+        step(model, torch.optim.Adam(model.parameters()))
+        assert schedule.step == steps

@@ -47,3 +47,9 @@ def test_one_process_keeps_its_gradients_and_modules():
     average_gradients(module.parameters())
     assert module.weight.grad.tolist() == [[1.0, 1.0]]
     assert rewrapped(module) is unwrapped(module) is module
+
+
+def test_compiled_modules_are_unwrapped():
+    """Plans have the names that the model's parts have without it."""
+    model = nn.Linear(2, 2)
+    assert unwrapped(torch.compile(model)) is model

@@ -14,7 +14,11 @@ from speechbrain.utils.distributed import if_main_process, main_process_only
 from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.attach import retention_logits, settle
+from speechbrain_neuronprune.attach import (
+    adaptive_dropouts,
+    retention_logits,
+    settle,
+)
 from speechbrain_neuronprune.draws import draw_apart
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
@@ -131,6 +135,17 @@ class AdaptiveDropoutMixin:
         settle(self.pruned, plan.keep)
         self._rewrap()
 
+    def _stay_settled(self) -> None:
+        """Let settled logits learn no more. Those of a run that goes on with
+        an earlier ``settle_step`` are settled late."""
+        gates = adaptive_dropouts(self.pruned).values()
+        if not all(gate.settled for gate in gates):
+            self._settle()
+            return
+        for gate in gates:
+            gate.logits.requires_grad_(False)
+        self._rewrap()
+
     def _rewrap(self) -> None:
         """No process may wait for the gradients of logits that are settled."""
         name = self.pruned_module
@@ -175,9 +190,9 @@ class AdaptiveDropoutMixin:
         PruningPlan
             Which units stay.
         """
-        if isinstance(target, float):
-            target = round(target * count_parameters(self.modules))
-        return self._plan(target_parameters=target - self.other_parameters)
+        return self._plan(
+            target_parameters=target, others=self.other_parameters
+        )
 
     @property
     def other_parameters(self) -> int:
@@ -216,9 +231,7 @@ class AdaptiveDropoutMixin:
         super().on_fit_start()
         draw_apart()
         if self.schedule is not None and self._settling_is_due:
-            for logits in retention_logits(self.pruned):
-                logits.requires_grad_(False)
-            self._rewrap()
+            self._stay_settled()
         if if_main_process() and self._retention_log is not None:
             self._retention_log.drop_after(self._epochs_done())
 

@@ -1,4 +1,4 @@
-"""SpeechBrain experiment folders: open one, and write its compact successor.
+"""SpeechBrain experiment folders: open one, and write its compact successor::
 
     hyperparams.yaml  the recipe, with references resolved
     save/CKPT+...     checkpoints; beside them, tokenizers and the like
@@ -308,8 +308,7 @@ def narrow_by_plan(model: nn.Module, plan: PathLike) -> nn.Module:
     """
     plan = PruningPlan.load(plan)
     plan.check(model)
-    compaction.narrow(model, plan)
-    return model
+    return compaction.narrow(model, plan)
 
 
 def _require_vacant(output: Path) -> None:
@@ -342,10 +341,11 @@ def _name_of(experiment: Experiment, thing: Any) -> str:
 def _save_folder(experiment: Experiment) -> Path:
     """Where the checkpoints are, within the experiment folder."""
     save = experiment.checkpointer.checkpoints_dir
-    if not save.is_relative_to(experiment.folder):
+    if experiment.folder not in save.parents:
         raise ExperimentError(
-            f"The checkpoints are in {save}, outside of {experiment.folder}; "
-            "move them there and change the yaml's save_folder."
+            f"The checkpoints are in {save}, not in a folder within "
+            f"{experiment.folder}; move them to one and change the yaml's "
+            "save_folder."
         )
     return save.relative_to(experiment.folder)
 

@@ -118,6 +118,13 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         sign = keep.to(self.logits.device).float() * 2.0 - 1.0
         self.logits += sign.view_as(self.logits) * CERTAIN / self.scale
         self.logits.requires_grad_(False)
+        self.logits.grad = None  # an optimiser would move on with its momentum
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``settle`` has decided; the logits tell."""
+        distance = (self.scale * self.logits.detach().float()).abs()
+        return bool((distance > CERTAIN / 2).all())
 
     def penalty(self, gamma: float = 1e-5) -> Tensor:
         """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.

@@ -37,7 +37,7 @@ class UnitGate(nn.Module):
         return math.prod(self.shape)
 
     def mask(self, batch_size: int) -> Tensor:
-        """Masks for a batch, (batch_size or 1, *shape), float32."""
+        """Masks for a batch, ``(batch_size or 1, *shape)``, float32."""
         raise NotImplementedError
 
     def keep(self) -> Tensor:
@@ -45,7 +45,7 @@ class UnitGate(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x`` (..., *shape) by one mask per utterance."""
+        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
         leading = x.ndim - len(self.shape)
         batch_size = x.shape[self.batch_dim] if leading else 1
         mask = self.mask(batch_size).to(x.dtype)
@@ -84,7 +84,7 @@ class FixedMask(UnitGate):
         self.register_buffer("kept", keep.bool().clone(), persistent=False)
 
     def mask(self, batch_size: int) -> Tensor:
-        """The plan's mask, (1, *shape)."""
+        """The plan's mask, ``(1, *shape)``."""
         return self.kept.float().unsqueeze(0)
 
     def keep(self) -> Tensor:

@@ -7,6 +7,7 @@ Authors
 from typing import Any
 
 import torch
+from torch import nn
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.stock import AbsentInStock
@@ -100,6 +101,15 @@ class RetentionSchedule(AbsentInStock):
     def advance(self, steps: int = 1) -> None:
         """Count optimiser steps; call it once after each of them."""
         self.step = self.step + steps
+
+    def _apply(self, *arguments: Any, **options: Any) -> nn.Module:
+        """Move to a device; in a half precision, c(t) would be rounded to
+        below c_end, and units that stay would go."""
+        exact = self.centre
+        super()._apply(*arguments, **options)
+        if self.centre.dtype != exact.dtype:
+            self.centre = exact.to(self.centre.device)
+        return self
 
     def _save_to_state_dict(
         self, destination: dict, prefix: str, keep_vars: bool

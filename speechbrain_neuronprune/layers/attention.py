@@ -266,6 +266,8 @@ class RelPosUnitAttention(_UnitAttention, RelPosMHAXL):
     ) -> Any:
         """As ``RelPosMHAXL.forward``."""
         self._check_role(query, key, value)
+        if not self.cross:
+            key = value = query  # equal copies, perhaps
         parts = self._project((query, key, value), self.in_proj_weight)
         q, k, v = (part.transpose(1, 2) for part in parts)
         if self.vbias is not None:

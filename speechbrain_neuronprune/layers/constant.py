@@ -34,7 +34,8 @@ class Constant(nn.Module):
         if value is None:
             self.register_parameter("value", None)
         else:
-            self.value = nn.Parameter(value.detach().clone())
+            copied = value.detach().clone()
+            self.value = nn.Parameter(copied, value.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
         """The vector for every frame of ``x`` (..., any)."""

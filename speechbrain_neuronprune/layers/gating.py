@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.constant import Constant, bias_of
-from speechbrain_neuronprune.layers.linear import ChainGate
+from speechbrain_neuronprune.layers.linear import gate_of, replace_gate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
 from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup
@@ -34,21 +34,16 @@ class GatingForm:
     @staticmethod
     def get_gate(layer: ConvolutionBranch, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
-        gate = getattr(layer.post_channel_proj, "gate", None)
-        return None if gate is None else gate.units
+        return gate_of(layer.post_channel_proj)
 
     @staticmethod
     def set_gate(
         layer: ConvolutionBranch, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
-        consumer, unit = layer.post_channel_proj, layer.csgu
-        if hasattr(consumer, "gate"):
-            consumer.gate.remove()
-            del consumer.gate
-        if gate is not None:
-            mixing = [unit.linear] if unit.use_linear_after_conv else []
-            consumer.gate = ChainGate(gate, [unit.norm, *mixing, consumer])
+        unit = layer.csgu
+        mixing = [unit.linear] if unit.use_linear_after_conv else []
+        replace_gate(gate, [unit.norm, *mixing, layer.post_channel_proj])
         return layer
 
     @staticmethod

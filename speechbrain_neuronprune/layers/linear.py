@@ -67,7 +67,7 @@ class ChainGate(nn.Module):
             self.drawn = None
         if x.ndim == 1:
             return x * mask[0]
-        return x * mask.view(len(mask), *[1] * (x.ndim - 2), -1)
+        return x * mask.view(len(mask), *[1] * (x.ndim - 2), mask.shape[-1])
 
 
 class _MaskInput:
@@ -82,6 +82,24 @@ class _MaskInput:
         return self.gate(x, self.first, self.last), *others
 
 
+def gate_of(consumer: nn.Module) -> UnitGate | None:
+    """The gate over the inputs of a Linear, or None."""
+    gate = getattr(consumer, "gate", None)
+    return None if gate is None else gate.units
+
+
+def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
+    """Put a gate over the inputs of some stages, or take the present one
+    away (None). It is registered with the last of them, the Linear that
+    consumes the units."""
+    consumer = places[-1]
+    if hasattr(consumer, "gate"):
+        consumer.gate.remove()
+        del consumer.gate
+    if gate is not None:
+        consumer.gate = ChainGate(gate, places)
+
+
 class LinearForm:
     """How the chains of a Sequential container are gated and narrowed.
 
@@ -91,9 +109,7 @@ class LinearForm:
     @staticmethod
     def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
         """The gate in place, or None."""
-        consumer = layer.get_submodule(link_of(layer, group.site).consumer)
-        gate = getattr(consumer, "gate", None)
-        return None if gate is None else gate.units
+        return gate_of(layer.get_submodule(link_of(layer, group.site).consumer))
 
     @staticmethod
     def set_gate(
@@ -101,13 +117,9 @@ class LinearForm:
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
         link = link_of(layer, group.site)
+        norms = filter(normalizes_units, members(layer, link))
         consumer = layer.get_submodule(link.consumer)
-        if hasattr(consumer, "gate"):
-            consumer.gate.remove()
-            del consumer.gate
-        if gate is not None:
-            norms = filter(normalizes_units, members(layer, link))
-            consumer.gate = ChainGate(gate, [*norms, consumer])
+        replace_gate(gate, [*norms, consumer])
         return layer
 
     @staticmethod

@@ -172,6 +172,15 @@ def test_settling_decides_at_its_step_for_good(make_brain):
         assert not gate.logits.requires_grad
 
 
+def test_a_run_that_goes_on_with_an_earlier_settle_step_is_settled(make_brain):
+    fit(make_brain(epochs=1, settle_step=100))
+    brain = make_brain(epochs=2, settle_step=2)
+    fit(brain)
+    for gate in adaptive_dropouts(brain.pruned).values():
+        assert gate.settled
+        assert not gate.logits.requires_grad
+
+
 def test_the_final_phase_waits_for_settling(make_brain):
     brain = make_brain(settle_step=6)
     brain.schedule.advance(5)

@@ -197,3 +197,17 @@ def test_settled_units_are_certain_and_learn_no_more():
     assert torch.equal(gate.eval().keep(), keep)
     order = gate.beta().argsort(descending=True).tolist()
     assert order == [0, 1, 2, 3]
+
+
+def test_settled_logits_are_not_moved_by_what_an_optimizer_remembers():
+    gate = gate_at([3.0, -1.0])
+    optimizer = torch.optim.Adam([gate.logits], lr=0.1)
+    gate.train()(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert not gate.settled
+    gate.settle(torch.tensor([True, False]))
+    settled = gate.logits.clone()
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()
+    assert gate.settled
+    assert torch.equal(gate.logits, settled)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speechbrain.utils.checkpoints import average_state_dicts
 
-from speechbrain_neuronprune import RetentionSchedule
+from speechbrain_neuronprune import AdaptiveDropout, RetentionSchedule
 from speechbrain_neuronprune.errors import TrainingError
 
 
@@ -82,3 +82,13 @@ def test_averages_of_checkpoints_keep_the_step():
     gates.load_state_dict(average_state_dicts(states))
     assert schedule.step == 42
     assert float(schedule.centre) == pytest.approx(schedule(42))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_has_the_exact_centre(dtype):
+    schedule = RetentionSchedule(10.0, -2.2, steps=1)
+    gate = AdaptiveDropout(3, schedule=schedule)
+    schedule.advance()
+    gate.to(dtype)
+    assert gate.keep().all()
+    assert gate.logits.dtype == dtype

@@ -210,3 +210,17 @@ def test_an_emptied_attention_returns_what_stock_does():
     assert torch.equal(out, torch.ones_like(x))
     assert torch.equal(weights, torch.zeros(2, 3, LENGTH))
     assert layer(x, y, y, return_attn_weights=False).shape == x.shape
+
+
+@pytest.mark.parametrize("kind", [RelPosMHAXL, RoPEMHA, MultiheadAttention])
+def test_equal_copies_are_self_attention(kind):
+    """SpeechBrain compares what is in them."""
+    stock = build(kind)
+    x = torch.randn(2, LENGTH, WIDTH)
+    copies, arguments = (x, x.clone(), x.clone()), {}
+    if kind is RelPosMHAXL:
+        arguments["pos_embs"] = RelPosEncXL(WIDTH)(x)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            ours(stock)(*copies, **arguments)[0], stock(*copies, **arguments)[0]
+        )

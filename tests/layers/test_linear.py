@@ -271,3 +271,8 @@ def test_a_parametrized_weight_is_refused():
     assert find_units(model)["0"].size == 12
     with pytest.raises(PlanError, match=r"0\.weight of a Sequential .* cut"):
         compact(model, make_plan())
+
+
+def test_an_empty_batch_passes_too():
+    model = gated(make_model()).train()
+    assert model(torch.randn(0, 7, 5)).shape == (0, 7, 3)
