@@ -14,8 +14,10 @@ neurons.
 A model is a model directory; the first one gets seed 1. All corpora are in
 LibriSpeech layout and have the splits train, dev and test; the transcripts of
 a domain's train are read for the arm ``bound`` alone, which says what true
-labels of the same speech would give. An arm can carry changes of
-hparams/adapt_hyper_hypo.yaml of its own, to tune it on dev:
+labels of the same speech would give. The arms ``alike...`` replay copies of
+home speech that sound like the domain; they are written once for each domain.
+An arm can carry changes of hparams/adapt_hyper_hypo.yaml of its own, to tune
+it on dev:
 
     ... --tests dev --arms A B B:lr=0.003,epochs=5
 
@@ -36,7 +38,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +64,7 @@ from tqdm import tqdm
 
 from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
+from speechbrain_neuronprune.adaptation.stages import Stage
 from speechbrain_neuronprune.dataio import (
     Rows,
     cached_reader,
@@ -75,6 +78,7 @@ from speechbrain_neuronprune.domain_adaptation import (
 )
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.likeness.write import write_alike
 
 ROOT = Path(__file__).resolve().parents[1]
 HPARAMS = ROOT / "hparams/adapt_hyper_hypo.yaml"
@@ -95,7 +99,13 @@ def neurons(choice: str) -> dict[str, Any]:
     return {"model": "B", "neurons": choice}
 
 
+def alike(model: str, choice: str = "hyper_hypo") -> dict[str, Any]:
+    """A model that replays all labelled speech there is."""
+    return {"model": model, "neurons": choice, "replay": 1.0}
+
+
 BOUND = "bound"
+ALONE = "alike-alone"
 ARMS: dict[str, Arm] = {
     "A": Arm("everything", {"model": "A"}),
     "B": Arm("hyper and hypo neurons", {"model": "B"}),
@@ -109,6 +119,12 @@ ARMS: dict[str, Arm] = {
     "scaling": Arm("a factor for each neuron (LHUC)", {"model": "scaling"}),
     "entropy": Arm("everything, by entropy", {"model": "entropy"}),
     BOUND: Arm("everything, from true labels", {"model": "A", "fraction": 1.0}),
+    "alike": Arm("everything, with home speech made alike", alike("D")),
+    "alike-neurons": Arm("hyper and hypo neurons, with that", alike("E")),
+    "alike-random": Arm(
+        "as many random neurons, with that", alike("E", "random")
+    ),
+    ALONE: Arm("everything, from home speech alone", alike("D")),
 }
 # Every arm has its own: lr is that of neurons and factors, lr_all that of
 # everything
@@ -125,6 +141,10 @@ LEARNING_RATES: dict[str, dict[str, Any]] = {
     "scaling": {"lr": 0.01},
     "entropy": {"lr_all": 0.00003, "epochs": 2},
     BOUND: {"lr_all": 0.0003},
+    "alike": {"lr_all": 0.0007},
+    "alike-neurons": {"lr": 0.001},
+    "alike-random": {"lr": 0.001},
+    ALONE: {"lr_all": 0.0007},
 }
 # For all arms: labels that views agree on, all epochs of a declining rate
 COMMON = {"views": 6, "fraction": 0.5, "epochs": 5, "patience": None}
@@ -133,11 +153,17 @@ REFERENCES = ("A", "random")
 PLACES = ("home", "new")
 UNLABELLED = "train"
 LABELLED = "labelled/"  # manifests of the same speech with its transcripts
+ALIKE = "alike/"  # home speech that sounds like a domain, and its manifests
 
 
 def name_of(arm: str) -> str:
     """An arm's name, without its changes."""
     return arm.partition(":")[0]
+
+
+def is_alike(arm: str) -> bool:
+    """Whether an arm replays home speech that sounds like the domain."""
+    return name_of(arm).startswith("alike")
 
 
 def changes_of(arm: str, common: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +268,15 @@ class InformedAdaptation(RememberingAdaptation):
         }
 
 
+class DeafAdaptation(RememberingAdaptation):
+    """Learns from what is replayed only: a control for the new domain's own
+    speech, which is labelled all the same to measure the loss on."""
+
+    def lesson(self, stage: Stage, labelled: Rows) -> Rows:
+        """Nothing of what was heard in the new domain."""
+        return super().lesson(stage, {})
+
+
 def seeds_of(options: argparse.Namespace) -> range:
     """The models' seeds, counted from 1."""
     return range(1, len(options.models) + 1)
@@ -277,10 +312,15 @@ def adapt(
         )
     recogniser = load_model(hparams["starting_model"], options.device)
     run_opts = {"device": options.device, "noprogressbar": True}
+    if is_alike(arm):
+        rows = read_manifest(options, ALIKE + domain, domain)
+        speech = replace(speech, replayed=rows)
     parts = (recogniser, speech, hparams, run_opts)
     if name_of(arm) == BOUND:
         truth = read_manifest(options, LABELLED + domain, UNLABELLED)
         InformedAdaptation(truth, *parts).run()
+    elif name_of(arm) == ALONE:
+        DeafAdaptation(*parts).run()
     else:
         RememberingAdaptation(*parts).run()
     tidy(folder)
@@ -364,6 +404,22 @@ def prepare(options: argparse.Namespace) -> None:
                 options.output / "manifests" / f"{LABELLED}{name}",
                 te_splits=[UNLABELLED],
             )
+        if any(is_alike(arm) for arm in options.arms):
+            prepare_alike(options, name)
+
+
+def prepare_alike(options: argparse.Namespace, domain: str) -> None:
+    """Write home speech that sounds like a domain, and its manifest."""
+    written = write_alike(
+        options.home / options.home_split,
+        options.domains[domain] / UNLABELLED,
+        options.output / ALIKE / domain,
+    )
+    prepare_librispeech_layout(
+        written.parent,
+        options.output / "manifests" / ALIKE / domain,
+        dev_splits=[domain],
+    )
 
 
 def read_manifest(options: argparse.Namespace, name: str, split: str) -> Rows:

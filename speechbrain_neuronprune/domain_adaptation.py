@@ -94,12 +94,25 @@ class DomainSpeech:
         Labelled splits to measure on; none of them has any influence.
     read : callable
         Path to waveform.
+    replayed : dict
+        Labelled speech that is replayed besides home's, and that neurons are
+        never ranked on: home speech that sounds like the new domain.
     """
 
     target: Rows
     home: Rows = field(default_factory=dict)
     tests: Mapping[str, Rows] = field(default_factory=dict)
     read: Callable[[str], Tensor] = read_audio
+    replayed: Rows = field(default_factory=dict)
+
+    def labelled(self) -> Rows:
+        """All that can be replayed, by place and name."""
+        places = {"home": self.home, "replayed": self.replayed}
+        return {
+            f"{place}/{name}": row
+            for place, rows in places.items()
+            for name, row in rows.items()
+        }
 
 
 class DomainAdaptation:
@@ -212,6 +225,11 @@ class DomainAdaptation:
         views = self.hparams["views"]
         return self._brain().label(target, views, **self._loader)
 
+    def lesson(self, stage: Stage, labelled: Rows) -> Rows:
+        """What a stage learns from: pseudo-labelled speech of the new domain,
+        and labelled speech that is replayed."""
+        return labelled | self._replayed(stage)
+
     def _round(self, number: int, neurons: Mapping[str, Any]) -> None:
         folder = self.folder / f"round{number}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -255,7 +273,7 @@ class DomainAdaptation:
         done = self.folder / name / "best.ckpt"
         update = stage.begin(self.encoder, neurons, self.hparams["outgoing"])
         if not main_process_only(done.exists)():
-            train = self._dataset(learn | self._replayed(stage))
+            train = self._dataset(self.lesson(stage, learn))
             stopping = self._fit(name, stage, update, train, held)
             if stopping.best is None:
                 raise TrainingError(
@@ -337,12 +355,12 @@ class DomainAdaptation:
         )
 
     def _replayed(self, stage: Stage) -> Rows:
-        """Labelled home speech, drawn anew for no stage."""
-        home = sorted(self.speech.home)
-        number = round(stage.replay * len(home))
+        """Labelled speech, drawn anew for no stage."""
+        labelled = self.speech.labelled()
+        number = round(stage.replay * len(labelled))
         rng = np.random.default_rng(self.hparams["seed"])
-        drawn = rng.permutation(home)[:number].tolist()
-        rows = {f"home/{name}": self.speech.home[name] for name in drawn}
+        drawn = rng.permutation(sorted(labelled))[:number].tolist()
+        rows = {name: labelled[name] for name in drawn}
         tokenizer = self.recogniser.tokenizer
         return with_tokens(rows, tokenizer, self.hparams["blank_index"])
 
@@ -429,12 +447,13 @@ class DomainAdaptation:
             )
 
     def _check_replay(self) -> None:
-        if self.speech.home or not any(s.replay for s in self.stages):
+        replays = any(stage.replay for stage in self.stages)
+        if not replays or self.speech.home or self.speech.replayed:
             return
         raise SelectionError(
             f"Model {self.hparams['model']} replays home speech, of which "
-            "there is none; set home_folder and home_splits, or take a model "
-            "without replay."
+            "there is none; set home_folder and home_splits, or replay_folder "
+            "and replay_splits, or take a model without replay."
         )
 
     def _check_request(self, start: str) -> None:
@@ -449,6 +468,7 @@ class DomainAdaptation:
             "stages": [asdict(stage) for stage in self.stages],
             "target": len(self.speech.target),
             "home": len(self.speech.home),
+            "replayed": len(self.speech.replayed),
         }
         path = self.folder / "request.json"
         if not path.exists():

@@ -5,11 +5,16 @@ Authors
 """
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from speechbrain_neuronprune import domain_adaptation
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
+from speechbrain_neuronprune.adaptation.stages import Stage
+from speechbrain_neuronprune.domain_adaptation import DomainSpeech
 from speechbrain_neuronprune.errors import DataError, SelectionError
 from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import write_recogniser
@@ -102,3 +107,100 @@ def test_what_the_schedule_depends_on_cannot_change(
 def test_a_start_cannot_count_where_the_last_state_is_taken(adaptation):
     with pytest.raises(SelectionError, match="set start_counts to False"):
         adaptation(start_counts=True).run()
+
+
+# ------------------------------------------------------------------- replay
+
+
+def rows(count, place):
+    return {
+        f"{n:02}": {"wav": f"{place}{n}", "duration": 0.6, "wrd": "GO"}
+        for n in range(count)
+    }
+
+
+def as_model(one, name):
+    """The stages of another of the yaml file's models."""
+    one.stages = [Stage.read(stage) for stage in one.hparams["models"][name]]
+    return one
+
+
+def replayed(one, share):
+    return list(one._replayed(Stage("all", 0.1, 1, replay=share)))
+
+
+def test_home_alone_is_replayed_as_it_always_was(adaptation):
+    one = adaptation()
+    one.speech = DomainSpeech({}, home=rows(20, "home"))
+    rng = np.random.default_rng(one.hparams["seed"])
+    expected = rng.permutation(sorted(one.speech.home))[:10]
+    assert replayed(one, 0.5) == [f"home/{name}" for name in expected]
+    assert replayed(one, 0.0) == []
+
+
+def test_a_share_is_drawn_from_home_and_replayed_together(adaptation):
+    """Names that both have are two utterances."""
+    one = adaptation()
+    one.speech = DomainSpeech(
+        {}, home=rows(20, "home"), replayed=rows(20, "alike")
+    )
+    assert len(replayed(one, 1.0)) == 40
+    half = replayed(one, 0.5)
+    assert len(half) == 20
+    assert {name.split("/")[0] for name in half} == {"home", "replayed"}
+    labelled = one.speech.labelled()
+    assert labelled["replayed/03"]["wav"] == "alike3"
+    assert labelled["home/03"]["wav"] == "home3"
+
+
+def test_replayed_speech_is_never_ranked_on(adaptation, monkeypatch):
+    read = []
+    one = adaptation()
+    one.speech = replace(one.speech, replayed=rows(4, "alike"))
+    monkeypatch.setattr(one, "_waveforms", lambda rows: read.extend(rows))
+    monkeypatch.setattr(domain_adaptation, "rank_neurons", lambda *_, **__: {})
+    one.scores()
+    assert read == list(one.speech.target)
+
+
+def test_replayed_speech_will_do_without_home(adaptation):
+    one = as_model(adaptation(), "E")
+    with pytest.raises(SelectionError, match="or replay_folder and replay_spl"):
+        one._check_replay()
+    one.speech = replace(one.speech, replayed=rows(4, "alike"))
+    one._check_replay()
+
+
+def test_how_much_is_replayed_cannot_change(adaptation):
+    adaptation()._check_request("start")
+    one = adaptation()
+    one.speech = replace(one.speech, replayed=rows(4, "alike"))
+    with pytest.raises(SelectionError, match="with replayed=0, not 4"):
+        one._check_request("start")
+
+
+def test_model_e_replays_and_leaves_a_patch(adaptation):
+    one = as_model(adaptation(replay=1.0, epochs=1), "E")
+    noise = {
+        f"alike{n}": 0.1 * torch.randn(9000, generator=torch.manual_seed(n))
+        for n in range(3)
+    }
+    reads = one.speech.read
+    one.speech = replace(
+        one.speech,
+        replayed=rows(3, "alike"),
+        read=lambda path: noise[path] if path in noise else reads(path),
+    )
+    lessons = []
+    lesson = one.lesson
+
+    def watch(*arguments):
+        lessons.append(lesson(*arguments))
+        return lessons[-1]
+
+    one.lesson = watch
+    one.run()
+    [names] = [sorted(found) for found in lessons]
+    assert names[-3:] == ["replayed/00", "replayed/01", "replayed/02"]
+    assert len(names) == 3 + 5  # one of six is held back
+    assert (one.folder / "patch.safetensors").is_file()

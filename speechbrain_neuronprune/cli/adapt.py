@@ -67,6 +67,18 @@ from speechbrain_neuronprune.experiment import beginning
     metavar="SPLIT",
     help="Labelled speech of the home domain to measure on; repeatable.",
 )
+@click.option(
+    "--replay",
+    metavar="FOLDER",
+    help="Corpus folder of more speech to replay, as neuronprune-alike "
+    "writes it.",
+)
+@click.option(
+    "--replay-split",
+    multiple=True,
+    metavar="SPLIT",
+    help="Labelled speech to replay besides home's; repeatable.",
+)
 @output_option("DIR", "Output folder.")
 @click.option(
     "--set",
@@ -86,6 +98,8 @@ def adapt(
     home: str | None,
     home_split: tuple[str, ...],
     home_test: tuple[str, ...],
+    replay: str | None,
+    replay_split: tuple[str, ...],
     output: str,
     changes: tuple[str, ...],
     device: str,
@@ -108,6 +122,7 @@ def adapt(
     parts = {
         "target": _rows(target, target_split, labelled=False),
         "home": _rows(home, home_split),
+        "replayed": _rows(replay, replay_split, place="replay"),
         "tests": {
             f"{place}/{split}": _rows(folder, [split])
             for place, folder, splits in (
@@ -145,10 +160,15 @@ def _adaptation_hparams(
 
 
 def _rows(
-    folder: str | None, splits: Iterable[str], labelled: bool = True
+    folder: str | None,
+    splits: Iterable[str],
+    labelled: bool = True,
+    place: str = "home",
 ) -> dict[str, dict[str, Any]]:
     if folder is None and splits:
-        raise click.UsageError("There are home splits, but no --home folder")
+        raise click.UsageError(
+            f"There are {place} splits, but no --{place} folder"
+        )
     return rows_of(folder, splits, labelled)
 
 

@@ -129,7 +129,7 @@ def write_domain(
         "format": FORMAT,
         "condition": _text(parts),
         "seed": seed,
-        "source": _digest(source, audio + transcripts),
+        "source": digest(source, audio + transcripts),
         "noise": _noise_digest(noise),
     }
     if not holds(target, request):
@@ -276,18 +276,8 @@ def _noise_source(
 
 def _noise_digest(noise: NoiseSource | None) -> str | None:
     if isinstance(noise, RecordedNoise):
-        return _digest(noise.folder, noise.paths)
+        return digest(noise.folder, noise.paths)
     return None  # what is made follows from the rest of the request
-
-
-def _digest(folder: Path, paths: Sequence[Path]) -> str:
-    try:
-        return digest(folder, paths)
-    except OSError as error:
-        raise DataError(
-            f"The file {error.filename} cannot be read ({error.strerror}); "
-            "copy it again, or allow yourself to read it."
-        ) from error
 
 
 # ----------------------------------------------------------------- writing

@@ -1,4 +1,4 @@
-"""Writing a corpus in LibriSpeech's layout.
+"""Writing a corpus in LibriSpeech's layout::
 
     CORPUS/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac
     CORPUS/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import write_json
 
 MANIFEST = "manifest.json"
@@ -30,6 +31,11 @@ def digest(folder: Path, paths: Iterable[Path]) -> str:
     str
         A SHA-256, 64 hexadecimal digits.
 
+    Raises
+    ------
+    DataError
+        If one of them cannot be read.
+
     Example
     -------
     >>> folder = getfixture("tmp_path")
@@ -37,7 +43,13 @@ def digest(folder: Path, paths: Iterable[Path]) -> str:
     >>> len(digest(folder, [folder / "a.txt"]))
     64
     """
-    content = json.dumps(_checksums(folder, paths), sort_keys=True)
+    try:
+        content = json.dumps(_checksums(folder, paths), sort_keys=True)
+    except OSError as error:
+        raise DataError(
+            f"The file {error.filename} cannot be read ({error.strerror}); "
+            "copy it again, or allow yourself to read it."
+        ) from error
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Finding the utterances of a split in LibriSpeech's layout.
+"""Finding the utterances of a split in LibriSpeech's layout::
 
     SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac (or .wav)
     SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt

@@ -145,7 +145,7 @@ def test_every_arm_has_a_learning_rate(script):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--arms", "E"], "there is no arm 'E'; use A, B,"),
+        (["--arms", "F"], "there is no arm 'F'; use A, B,"),
         (["--arms", "B:lr"], "'lr' is not KEY=VALUE"),
         (["--set", "epochs"], "'epochs' is not KEY=VALUE"),
         (["--tests", "train"], "is what the models learn from"),
@@ -198,6 +198,7 @@ def test_a_comparison(script, command, tmp_path, monkeypatch, capsys):
     rows = json.loads((output / "comparison.json").read_text())["rows"]
     assert list(rows) == ["none", "B", "layers"]
     assert len(ranked) == 1  # for both arms
+    assert not (output / "alike").exists()  # no arm needs it
     assert not list(output.rglob("*.ckpt"))
     assert "| layers | all neurons" in capsys.readouterr().out
     monkeypatch.setattr(script, "load_model", None)  # would raise
@@ -234,3 +235,71 @@ def test_the_bound_alone_knows_what_was_said(script, command, tmp_path):
     heard = {name: len(label[0]) for name, label in labels["bound"].items()}
     assert heard == spoken
     assert labels["A"] != labels["bound"]
+
+
+# ------------------------------------------------------ home speech made alike
+
+
+@pytest.fixture
+def made_alike(script, monkeypatch):
+    """Copies of home speech, instead of an estimate that needs speech; what
+    was asked for is listed."""
+    asked = []
+
+    def copied(home, target, output):
+        asked.append((home.name, target, output))
+        for path in home.rglob("*.*"):
+            speaker, chapter, *_ = path.stem.split("-")
+            chapter = chapter.split(".")[0]
+            name = path.name.replace(f"-{chapter}", f"-{chapter}1", 1)
+            copy = output / speaker / f"{chapter}1" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes()
+            if path.suffix == ".txt":
+                old, new = f"-{chapter}-", f"-{chapter}1-"
+                content = content.replace(old.encode(), new.encode())
+            copy.write_bytes(content)
+        return output
+
+    monkeypatch.setattr(script, "write_alike", copied)
+    return asked
+
+
+def test_the_alike_arms(script):
+    arms = [arm for arm in script.ARMS if script.is_alike(arm)]
+    assert arms == ["alike", "alike-neurons", "alike-random", "alike-alone"]
+    changes = {arm: script.changes_of(arm, {}) for arm in arms}
+    assert all(one["replay"] == 1.0 for one in changes.values())
+    assert [one["model"] for one in changes.values()] == ["D", "E", "E", "D"]
+    assert changes["alike-random"]["neurons"] == "random"
+    assert changes["alike"] == changes["alike-alone"]
+    assert changes["alike"]["lr_all"] == 0.0007
+    assert list(script.ARMS)[-4:] == arms  # behind all others
+
+
+def test_only_alike_arms_replay_what_is_alike(
+    script, command, tmp_path, monkeypatch, made_alike
+):
+    learnt = {}
+    lesson = script.DomainAdaptation.lesson
+
+    def watch(self, stage, labelled):
+        found = lesson(self, stage, labelled)
+        learnt[self.folder.name] = {name.split("/")[0] for name in found}
+        return found
+
+    monkeypatch.setattr(script.DomainAdaptation, "lesson", watch)
+    arms = ["D", "alike", "alike-neurons", "alike-random", "alike-alone"]
+    script.main([*command, "--arms", *arms])
+    heard = {name for name in learnt["D"] if name != "home"}
+    assert heard and "replayed" not in heard
+    for arm in arms[1:4]:
+        assert learnt[arm] == heard | {"home", "replayed"}
+    assert learnt["alike-alone"] == {"home", "replayed"}
+    output = tmp_path / "output"
+    [(split, target, written)] = made_alike
+    assert split == "train" and target == tmp_path / "noise/train"
+    assert written == output / "alike/noise"
+    runs = output / "1/noise"
+    assert (runs / "alike-random/patch.safetensors").is_file()
+    assert not (runs / "alike/patch.safetensors").exists()

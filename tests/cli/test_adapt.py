@@ -52,11 +52,22 @@ def test_adapt_reads_no_transcripts_of_what_it_adapts_to(
     assert "target/dev: WER" in done.output
 
 
+def test_adapt_replays_other_labelled_speech(adapt, paths, tmp_path):
+    done = adapt(
+        "--set=model=E", f"--replay={paths['data']}", "--replay-split=dev"
+    )
+    assert done.exit_code == 0, done.output
+    request = json.loads((tmp_path / "adapted/request.json").read_text())
+    assert request["home"] == 0
+    assert request["replayed"] > 0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--set=model"], "'model' is not KEY=VALUE"),
         (["--home-split=dev"], "home splits, but no --home folder"),
+        (["--replay-split=dev"], "replay splits, but no --replay folder"),
         (["--hparams=nowhere.yaml"], "Cannot read nowhere.yaml"),
         (["--target-split=nowhere"], "has no split nowhere; it has"),
         (["--set=neurons=loud"], "There is no choice 'loud' of neurons"),

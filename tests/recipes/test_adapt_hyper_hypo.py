@@ -183,6 +183,22 @@ def test_stages_controls_and_rounds_run(model, corpus, tmp_path):
     assert (tmp_path / "c/round2/stage2/best.ckpt").is_file()
 
 
+def test_other_labelled_speech_is_replayed(model, corpus, tmp_path):
+    status, messages = adapt(
+        model,
+        corpus,
+        tmp_path / "e",
+        model="E",
+        epochs=1,
+        replay_folder=corpus,
+        replay_splits="[dev-clean]",
+    )
+    assert status == 0, messages
+    request = json.loads((tmp_path / "e/request.json").read_text())
+    assert request["replayed"] == request["home"] > 0
+    assert (tmp_path / "e/patch.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -199,6 +215,7 @@ def test_stages_controls_and_rounds_run(model, corpus, tmp_path):
             {"home_splits": "[]"},
             "but home_splits and home_tests are both empty",
         ),
+        ({"replay_splits": "[a]"}, "replay_folder is None and replay_splits"),
         ({"target_folder": "nowhere"}, "give the folder of a corpus in Libri"),
         (
             {"patience": "null", "start_counts": True},

@@ -81,10 +81,21 @@ def check_home(hparams):
         )
 
 
+def check_replay(hparams):
+    """Speech to replay has a folder and splits, or neither."""
+    folder, splits = hparams["replay_folder"], hparams["replay_splits"]
+    if (folder is None) == bool(splits):
+        raise DataError(
+            f"replay_folder is {folder} and replay_splits {splits}, but one "
+            "says where to look for the other; set both, or leave both out."
+        )
+
+
 def prepare(hparams):
     """Write the data manifests (main process only)."""
     check_target(hparams)
     check_home(hparams)
+    check_replay(hparams)
     folder = Path(hparams["save_folder"])
     prepare_librispeech_layout(
         hparams["target_folder"],
@@ -101,6 +112,13 @@ def prepare(hparams):
             te_splits=hparams["home_tests"],
             skip_prep=hparams["skip_prep"],
         )
+    if hparams["replay_folder"] is not None:
+        prepare_librispeech_layout(
+            hparams["replay_folder"],
+            folder / "replay",
+            dev_splits=hparams["replay_splits"],
+            skip_prep=hparams["skip_prep"],
+        )
 
 
 def read_speech(hparams):
@@ -115,10 +133,12 @@ def read_speech(hparams):
         place: read_rows(
             *[folder / place / f"{s}.csv" for s in hparams[f"{place}_splits"]]
         )
-        for place in ("home", "target")
+        for place in ("home", "target", "replay")
     }
     read = cached_reader() if hparams["cache_audio"] else read_audio
-    return DomainSpeech(parts["target"], parts["home"], tests, read)
+    return DomainSpeech(
+        parts["target"], parts["home"], tests, read, parts["replay"]
+    )
 
 
 def report(results):
