@@ -16,6 +16,7 @@ OVERRIDES ?=
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 RECIPE  := recipes/LibriSpeech/ASR/CTC
+MODULES := docs/api/modules
 CORPUS  := $(RESULTS)/mini-corpus
 RUN     := $(RESULTS)/mini
 # The new domain of `make demo-adapt`: other voices, in rooms, with noise. Others
@@ -32,7 +33,7 @@ export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env lint test demo demo-adapt corpus domain report bench clean
+.PHONY: help env lint test docs demo demo-adapt corpus domain report bench clean
 
 help:  ## show this list
 	@echo "Targets (variables: PYTHON VENV RESULTS DEVICE WORKERS OVERRIDES):"
@@ -51,7 +52,7 @@ $(STAMP): requirements-lock.txt setup.cfg
 	@echo "Making $(VENV) with pinned packages (some minutes, about 5 GB)"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile \
-	    -c requirements-lock.txt -e ".[demo,export,tensorboard,test,dev]"
+	    -c requirements-lock.txt -e ".[demo,docs,export,tensorboard,test,dev]"
 	@touch $@
 
 lint: env  ## check style and format of code and yaml
@@ -61,6 +62,14 @@ lint: env  ## check style and format of code and yaml
 
 test: lint  ## lint, then run the tests and doctests
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 600
+
+# Pages of modules that are gone would stay, so all is made afresh.
+docs: env  ## build the documentation (build/docs/index.html)
+	rm -rf build/docs $(MODULES)
+	$(BIN)/sphinx-apidoc -q --no-toc --templatedir docs/_templates \
+	    --output-dir $(MODULES) speechbrain_neuronprune
+	$(BIN)/sphinx-build -q -j $(WORKERS) -W --keep-going -c docs . build/docs
+	@echo "The documentation is build/docs/index.html"
 
 corpus: env  ## make the embedded spoken corpus
 	$(BIN)/neuronprune-mini $(CORPUS)
@@ -110,6 +119,6 @@ bench: env  ## run the speed benchmarks; each prints a table, writes JSON
 clean:  ## remove .venv, caches and what the demo made
 	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED) \
 	    $(ANALYSIS)
-	rm -rf build dist *.egg-info
+	rm -rf build dist *.egg-info $(MODULES)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

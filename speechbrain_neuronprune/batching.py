@@ -55,12 +55,13 @@ class ShortFirstSampler(Sampler):
     processes : int, optional
         How many there are; by default those that run.
 
+    **batching : dict
+        Further options of ``DynamicBatchSampler``.
+
     Raises
     ------
     DataError
         If there are no utterances, or too few for one step.
-    **batching : dict
-        Further options of ``DynamicBatchSampler``.
 
     Example
     -------

@@ -29,7 +29,7 @@ class ActivationStatistics:
         Mean of x_n[t], (units,), float32; what a removed unit leaves behind
         on average.
     magnitude : torch.Tensor
-        Mean of |x_n[t]|, (units,).
+        Mean of ``|x_n[t]|``, (units,).
     deviation : torch.Tensor
         Standard deviation of x_n[t], (units,).
     silence : torch.Tensor

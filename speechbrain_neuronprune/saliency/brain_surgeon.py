@@ -18,7 +18,7 @@ class BrainSurgeon(Measure):
     w^2 / (2 [H^-1]_qq) is the error that removing one weight causes after
     all others were adjusted (Hassibi, Stork and Wolff 1993). Paper B (sec. 4)
     uses it "to ascertain neural saliency of each layer"; the rest is
-    inferred: the error is that of the layer's own outputs, so
+    inferred: the error is that of the layer's own outputs, so::
 
         H = (1/T) sum_t x[t] x[t]^T + lambda I
 

@@ -12,7 +12,7 @@ from speechbrain_neuronprune.saliency.taps import Tap
 
 
 class CrossCorrelation(Measure):
-    """S_n = mean_t r_n[t], the "mutual independence" of paper B, sec. 4:
+    """S_n = mean_t r_n[t], the "mutual independence" of paper B, sec. 4::
 
         r_n[t] = (1/N) sum_p | sum_k x_n[t] x_p[t+k] |,
         k = -(q/2 - 1) .. q/2,
@@ -21,9 +21,9 @@ class CrossCorrelation(Measure):
     the utterance's ends. The window's width and the mean over frames are
     inferred: the paper gives neither.
 
-    As x_n[t] does not depend on k, r_n[t] = |x_n[t]| g[t] with
-    g[t] = (1/N) sum_p | sum_k x_p[t+k] | the same for all units. So this is
-    a weighted mean of absolute activations and no measure of dependence;
+    As x_n[t] does not depend on k, ``r_n[t] = |x_n[t]| g[t]`` with
+    ``g[t] = (1/N) sum_p | sum_k x_p[t+k] |`` the same for all units. So this
+    is a weighted mean of absolute activations and no measure of dependence;
     ``LaggedCorrelation`` is one.
     """
 

@@ -55,7 +55,7 @@ class Frames:
 
     @cached_property
     def magnitudes(self) -> Tensor:
-        """|x_{n,l}[t]|, (frames, units)."""
+        """``|x_{n,l}[t]|``, (frames, units)."""
         return self.units.abs()
 
     @cached_property

@@ -14,7 +14,7 @@ from speechbrain_neuronprune.saliency.taps import Tap
 
 
 class LaggedCorrelation(Measure):
-    """S_n = (1/N) sum_p | (1/T) sum_t sum_k y_n[t] y_p[t+k] |.
+    """``S_n = (1/N) sum_p | (1/T) sum_t sum_k y_n[t] y_p[t+k] |``.
 
     y is x less its mean over all valid frames of the stream, the window of k
     as in ``CrossCorrelation``. Inferred: it is what the name "mutual
@@ -23,7 +23,7 @@ class LaggedCorrelation(Measure):
 
     The means m are known only at the end, but they come out of the sums.
     With W_p[t] = sum_k x_p[t+k] over the K_t frames of the window that are
-    in the utterance,
+    in the utterance::
 
         sum_t sum_k (x_n[t] - m_n) (x_p[t+k] - m_p)
             = sum_t (x_n[t] - m_n) (W_p[t] - K_t m_p)
@@ -55,7 +55,7 @@ class LaggedCorrelation(Measure):
 
         So that what cancels there does so in float64, the frames' own
         precision sees only what is left of x_n = y + a and W_p = v + K b,
-        with a and b near the means:
+        with a and b near the means::
 
             sum_t x_n W_p = sum_t y v + a sum_t v + b sum_t K_t x_n.
         """

@@ -12,7 +12,7 @@ from speechbrain_neuronprune.saliency.taps import Tap
 
 
 class MeanActivation(Measure):
-    """S_n = mean_t |x_n[t]|, over all valid frames.
+    """``S_n = mean_t |x_n[t]|``, over all valid frames.
 
     Not in paper B, but what "barely active" and "mostly active" (sec. 1) say
     literally, and what its printed MI weights over time.

@@ -19,7 +19,7 @@ from speechbrain_neuronprune.saliency.taps import Tap
 
 
 class Taylor(Measure):
-    """S_n = (1/T) sum_t | x_n[t] dL/dx_n[t] |.
+    """``S_n = (1/T) sum_t | x_n[t] dL/dx_n[t] |``.
 
     First-order Taylor expansion of the loss L around x_n[t] = 0 (Molchanov
     et al. 2017). Not in paper B; a baseline that looks at the output. L is a
