@@ -23,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,23 @@ def data_folder(arguments: argparse.Namespace, seed: int) -> str:
 
 
 def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
+    """Train one of the arms."""
+    yaml, changes = ARMS[arm]
+    changes = {**schedule(arm, arguments.steps), **changes}
+    run_recipe(arguments, arm, seed, yaml, changes)
+
+
+def run_recipe(
+    arguments: argparse.Namespace,
+    arm: str,
+    seed: int,
+    yaml: str,
+    changes: dict[str, Any],
+) -> None:
     """Run the recipe in a process of its own, unless it is complete."""
     folder = run_folder(arguments.output, arm, seed)
     if (folder / "sizes.json").exists():
         return
-    yaml, changes = ARMS[arm]
-    changes = {**schedule(arm, arguments.steps), **changes}
     options = [f"--{key}={value}" for key, value in changes.items()]
     folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, len(os.sched_getaffinity(0)) // arguments.jobs)
@@ -136,9 +148,13 @@ def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
         )
 
 
-def train_all(arguments: argparse.Namespace) -> None:
-    """All arms and seeds, a few at a time, with a progress bar."""
-    work = [(arm, s) for s in arguments.seeds for arm in arguments.arms]
+def train_all(
+    arguments: argparse.Namespace,
+    arms: Iterable[str],
+    train: Callable[[argparse.Namespace, str, int], None] = train,
+) -> None:
+    """Arms of all seeds, a few at a time, with a progress bar."""
+    work = [(arm, s) for s in arguments.seeds for arm in arms]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         jobs = [pool.submit(train, arguments, *one) for one in work]
         for job in tqdm(jobs, desc="trainings"):
@@ -259,13 +275,17 @@ def plot(summary: dict[str, Any], path: Path) -> None:
         figure.savefig(temporary, dpi=150)
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def parse(
+    arguments: list[str] | None = None,
+    description: str = __doc__,
+    arms: Iterable[str] = ARMS,
+) -> argparse.Namespace:
     """Read the command line; unknown options go to the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--output", type=Path, default=Path("results/words"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=arms, default=list(arms))
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--jobs", type=int, default=1)
     known, overrides = parser.parse_known_args(arguments)
@@ -276,7 +296,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and save the comparison."""
     options = parse(arguments)
-    train_all(options)
+    train_all(options, options.arms)
     summary = summarize(options)
     write_json(options.output / "comparison.json", summary)
     plot(summary, options.output / "comparison.png")

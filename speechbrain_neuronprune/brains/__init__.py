@@ -8,6 +8,10 @@ from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
+from speechbrain_neuronprune.brains.distillation import (
+    DistillationMixin,
+    DistilledASR,
+)
 from speechbrain_neuronprune.brains.recogniser import (
     AcousticModelASR,
     AdaptiveDropoutASR,
@@ -20,4 +24,6 @@ __all__ = [
     "AdaptiveDropoutASR",
     "AdaptiveDropoutMixin",
     "CTCRecogniser",
+    "DistillationMixin",
+    "DistilledASR",
 ]

@@ -67,7 +67,7 @@ def test_no_difference_has_an_interval_of_zero(runs):
 def test_finished_runs_are_not_run_again(runs, monkeypatch):
     module, options = runs
     monkeypatch.setattr(module.subprocess, "run", None)  # would raise
-    module.train_all(options)
+    module.train_all(options, options.arms)
 
 
 def test_main_writes_table_and_plot(runs, monkeypatch, capsys):

@@ -8,12 +8,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from speechbrain.inference import EncoderASR
 from torch.multiprocessing import ProcessRaisedException
 
+from speechbrain_neuronprune.deploy.run import open_run
 from tests.distributed import runs
 from tests.distributed.launch import in_processes
 from tests.tiny_recogniser import write_corpus
+from tests.tiny_run import write_run
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
@@ -37,6 +40,8 @@ TINY = {
     "settle_step": 10,
     "target_parameters": 0.6,
 }
+# Of the output layer, which learns at once
+WEIGHTS = ("2.w.weight", "2.w.bias")
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +49,12 @@ def corpus(tmp_path_factory):
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
-def train(folder, corpus):
+def train(folder, corpus, hparams="conformer_ctc_mini", **changes):
     """Train in two processes, in a folder."""
     options = {**TINY, "data_folder": corpus, "output_folder": folder / "run"}
+    options |= changes
     arguments = [
-        str(ROOT / "hparams/conformer_ctc_mini.yaml"),
+        str(ROOT / f"hparams/{hparams}.yaml"),
         *[f"--{name}={value}" for name, value in options.items()],
         *("--noprogressbar", "--device=cpu", "--distributed_backend=gloo"),
     ]
@@ -68,6 +74,30 @@ def test_the_recipe_in_two_processes(corpus, tmp_path):
     assert sizes["compact"] == pytest.approx(0.6 * sizes["dense"], rel=0.02)
     assert results["max_difference"] < 1e-4
     EncoderASR.from_hparams(source=str(run / "model"))
+
+
+def test_both_processes_have_a_teacher(corpus, tmp_path):
+    start = write_run(tmp_path / "dense", "conformer_ctc_mini_dense")
+    train(
+        tmp_path,
+        corpus,
+        "conformer_ctc_mini_finetune",
+        starting_point=start,
+        distill_blocks=1.0,
+        n_mels=20,
+        number_of_epochs=1,
+        settle_step=3,
+    )
+    checkpoint = next((tmp_path / "run/save").glob("CKPT*")) / "model.ckpt"
+    states = [
+        torch.load(checkpoint),
+        open_run(start).hparams.model.state_dict(),
+    ]
+    ours, taken = (
+        {name for name in state if "gate" not in name} for state in states
+    )
+    assert ours == taken  # the teacher is not in it
+    assert not any(torch.equal(states[0][n], states[1][n]) for n in WEIGHTS)
 
 
 def test_an_error_of_one_process_ends_all(tmp_path):

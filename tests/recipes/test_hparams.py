@@ -22,6 +22,8 @@ PARTS = ("CNN", "Transformer", "ctc_lin")
 
 def load(name, tmp_path, **changes):
     overrides = {"data_folder": "unused", "output_folder": str(tmp_path)}
+    if name.endswith("_finetune"):
+        overrides["starting_point"] = "unused"
     path = HPARAMS / f"{name}.yaml"
     return load_hyperpyyaml(path.read_text(), overrides | changes)
 
@@ -87,6 +89,7 @@ def test_every_yaml_is_tested():
         ("conformer_ctc_small", 9_449_552, 0.0),
         ("conformer_ctc_large", 111_000_000, 0.01),
         ("conformer_ctc_mini_dense", 0.45 * 941_017, 0.01),
+        ("conformer_ctc_mini_finetune", 941_017, 0.0),
         ("conformer_ctc_small_dense", 0.45 * 9_449_552, 0.01),
         ("conformer_ctc_large_dense", 50_100_000, 0.01),
     ],
@@ -144,3 +147,29 @@ def test_a_control_differs_in_size_and_gates_alone(name):
         "settle_step",
         "logits_opt_class",
     }
+
+
+def test_fine_tuning_differs_in_start_steps_and_distillation_alone(tmp_path):
+    name = "conformer_ctc_mini"
+    fine, whole = tree(f"{name}_finetune"), tree(name)
+    assert whole.keys() <= fine.keys()
+    assert {key for key in whole if fine[key] != whole[key]} == {
+        "experiment_name",
+        "number_of_epochs",
+        "short_steps",
+        "hold_steps",
+        "decline_steps",
+        "settle_step",
+    }
+    assert fine.keys() - whole.keys() == {
+        "starting_point",
+        "distill_posteriors",
+        "distill_temperature",
+        "distill_blocks",
+        "brain_class",
+    }
+    steps, dense_steps = (
+        load(each, tmp_path)["total_steps"]
+        for each in (f"{name}_finetune", name)
+    )
+    assert steps <= dense_steps / 3

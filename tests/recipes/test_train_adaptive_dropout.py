@@ -19,9 +19,12 @@ import torch
 from speechbrain.inference import EncoderASR
 
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
+from speechbrain_neuronprune.compaction import remove_gates
 from speechbrain_neuronprune.deploy import finalise
+from speechbrain_neuronprune.deploy.run import open_run
 from speechbrain_neuronprune.errors import (
     DataError,
+    ExperimentError,
     PlanError,
     TrainingError,
 )
@@ -275,6 +278,70 @@ def test_accumulation_and_precision(corpus, tmp_path, recipe, monkeypatch):
     epochs = lines(tmp_path / "run" / "retention.jsonl")
     # A step has two batches, not an epoch half of the steps.
     assert [line["step"] for line in epochs] == [4, 8, 12]
+
+
+# ------------------------------------------------------- a trained model
+
+SHORT = {"number_of_epochs": 2, "steps_per_epoch": 2, "other_targets": []}
+
+
+def finetune(corpus, output, start, **changes):
+    options = SHORT | {"starting_point": start} | changes
+    name = "conformer_ctc_mini_finetune"
+    return arguments(corpus, output, hparams=name, **options)
+
+
+@pytest.fixture
+def began(recipe, monkeypatch):
+    """The weights that trainings began with, in order."""
+    states = []
+    begin = AdaptiveDropoutASR.on_fit_start
+
+    def on_fit_start(brain):
+        begin(brain)
+        state = brain.hparams.model.state_dict()
+        states.append({k: v.clone() for k, v in state.items()})
+
+    monkeypatch.setattr(AdaptiveDropoutASR, "on_fit_start", on_fit_start)
+    return states
+
+
+def test_a_trained_model_is_pruned_further(
+    finished, corpus, tmp_path, recipe, began, monkeypatch
+):
+    output = tmp_path / "run"
+    recipe.main(finetune(corpus, output, finished, distill_blocks=1.0))
+    parent = open_run(finished)
+    state = remove_gates(parent.hparams.model).state_dict()
+    for name, value in state.items():
+        assert torch.equal(began[0][name], value), name
+    tokens = [folder / "save/tokenizer.model" for folder in (finished, output)]
+    assert tokens[0].read_bytes() == tokens[1].read_bytes()
+    results = json.loads((output / "results.json").read_text())
+    sizes = {k: v["parameters"] for k, v in results["cost"].items()}
+    assert sizes["compact"] == pytest.approx(0.6 * sizes["dense"], rel=0.01)
+    saved = newest_model(output / "save")
+    assert saved.keys() == began[0].keys()  # no teacher
+    EncoderASR.from_hparams(source=str(output / "model"))
+
+    # Resumed, it goes on from its own checkpoint.
+    monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
+    recipe.main(finetune(corpus, output, finished, number_of_epochs=3))
+    for name, value in saved.items():
+        assert torch.equal(began[1][name], value), name
+
+
+def test_a_starting_point_with_other_tokens(finished, corpus, tmp_path, recipe):
+    options = finetune(corpus, tmp_path / "run", finished, vocab_size=9)
+    with pytest.raises(ExperimentError, match=r"ctc_lin\..*\(9, 16\) here"):
+        recipe.main(options)
+    assert not list((tmp_path / "run").glob("save/CKPT*"))
+
+
+def test_distillation_needs_a_starting_point(corpus, tmp_path, recipe):
+    options = finetune(corpus, tmp_path / "run", "null")
+    with pytest.raises(TrainingError, match="no teacher.*starting_point"):
+        recipe.main(options)
 
 
 # ---------------------------------------------------------------- bad inputs

@@ -13,6 +13,13 @@ To run this recipe, do the following:
 A run that was stopped goes on where it stopped. In the output folder it
 leaves the model's directory, ``results.json``, WER files and a report.
 
+With a ``starting_point`` in the yaml, the training begins with the weights, the
+tokens and the features' statistics of a trained model:
+> python train_adaptive_dropout.py
+    ../../../../hparams/conformer_ctc_mini_finetune.yaml
+    --data_folder=/path/to/a/corpus/in/LibriSpeech/layout
+    --starting_point=/path/to/the/output/folder/of/a/dense/run
+
 Authors
  * The speechbrain-neuronprune authors 2026
 """
@@ -42,6 +49,7 @@ from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.experiment import beginning
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.processes import join_processes
+from speechbrain_neuronprune.starting_point import open_starting_point
 from speechbrain_neuronprune.tokens import (
     load_tokenizer,
     read_transcripts,
@@ -64,7 +72,13 @@ def load_hparams(hparams_file, overrides):
     return hparams
 
 
-def prepare(hparams):
+def open_start(hparams):
+    """Load the trained model to begin with; None if there shall be none."""
+    path = hparams.get("starting_point")
+    return None if path is None else open_starting_point(path)
+
+
+def prepare(hparams, start):
     """Write the data manifests and the tokenizer (main process only)."""
     save_folder = Path(hparams["save_folder"])
     prepare_librispeech_layout(
@@ -76,9 +90,12 @@ def prepare(hparams):
         merge_name=TRAIN_CSV,
         skip_prep=hparams["skip_prep"],
     )
+    tokenizer = save_folder / "tokenizer.model"
+    if start is not None:
+        start.save_tokenizer(tokenizer)
     train_tokenizer(
         read_transcripts(save_folder / TRAIN_CSV),
-        save_folder / "tokenizer.model",
+        tokenizer,
         hparams["token_type"],
         hparams["vocab_size"],
     )
@@ -137,7 +154,8 @@ def main(arguments):
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     join_processes(run_opts)
     hparams = load_hparams(hparams_file, overrides)
-    run_on_main(prepare, args=[hparams])
+    start = open_start(hparams)
+    run_on_main(prepare, args=[hparams, start])
     train, dev, tests = dataio_prepare(hparams)
 
     if hparams["use_tensorboard"]:
@@ -145,6 +163,8 @@ def main(arguments):
             hparams["tensorboard_folder"]
         )
     brain = make_brain(hparams, run_opts)
+    if start is not None:
+        start.begin(brain)
     sampler = make_sampler(train, hparams, brain.grad_accumulation_factor)
     brain.train_sampler = sampler  # fit() tells it the epoch
     brain.fit(
