@@ -21,7 +21,7 @@ from speechbrain.utils.checkpoints import (
 from speechbrain.utils.distributed import ddp_barrier, main_process_only
 from speechbrain.utils.logger import get_logger
 
-from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.errors import TrainingError, in_short
 
 logger = get_logger(__name__)
 
@@ -111,11 +111,10 @@ def loading(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
         raise TrainingError(
-            f"The checkpoint {path} cannot be loaded ({reason}); delete that "
-            "folder to resume from the one before, or choose another "
-            "output_folder if it belongs to another model."
+            f"The checkpoint {path} cannot be loaded ({in_short(error)}); "
+            "delete that folder to resume from the one before, or choose "
+            "another output_folder if it belongs to another model."
         ) from error
 
 

@@ -50,6 +50,7 @@ from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
 from speechbrain_neuronprune.deploy.card import adapted_card
 from speechbrain_neuronprune.deploy.checksums import write_card
+from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import SelectionError, TrainingError
@@ -155,6 +156,7 @@ class DomainAdaptation:
         dict
             What is also written to ``adaptation.json``.
         """
+        require_float(self.encoder, self.hparams["starting_model"])
         start = fingerprint(self.encoder)
         self._check_stopping()
         self._check_replay()

@@ -47,3 +47,24 @@ class PatchError(NeuronPruneError):
 
 class ExportError(NeuronPruneError):
     """A model cannot be exported, or what came out computes otherwise."""
+
+
+def in_short(error: Exception) -> str:
+    """What another library's error says, for one sentence of ours.
+
+    Arguments
+    ---------
+    error : Exception
+        Any error.
+
+    Returns
+    -------
+    str
+        The first 200 characters, on one line.
+
+    Example
+    -------
+    >>> in_short(ValueError("no such\\n    key"))
+    'no such key'
+    """
+    return " ".join(str(error).split())[:200]

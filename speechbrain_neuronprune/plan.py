@@ -68,6 +68,7 @@ class PruningPlan:
         target_parameters: None | int | float = None,
         round_to: int = 1,
         balance_heads: bool = False,
+        others: int = 0,
     ) -> "PruningPlan":
         """A plan from the learned retention logits of a gated model.
 
@@ -87,6 +88,9 @@ class PruningPlan:
             the hardware likes it.
         balance_heads : bool
             The heads of a layer keep equally many units.
+        others : int
+            Parameters outside of this model, where it is part of a larger
+            one, whose size ``target_parameters`` then is.
 
         Returns
         -------
@@ -114,6 +118,7 @@ class PruningPlan:
             target_parameters=target_parameters,
             round_to=round_to,
             balance_heads=balance_heads,
+            others=others,
         )
 
     @classmethod
@@ -126,6 +131,7 @@ class PruningPlan:
         target_parameters: None | int | float = None,
         round_to: int = 1,
         balance_heads: bool = False,
+        others: int = 0,
     ) -> "PruningPlan":
         """A plan from one number per unit, the higher the more worth keeping.
 
@@ -145,6 +151,8 @@ class PruningPlan:
         round_to : int
             As in ``from_retention``.
         balance_heads : bool
+            As in ``from_retention``.
+        others : int
             As in ``from_retention``.
 
         Returns
@@ -169,7 +177,9 @@ class PruningPlan:
             return cls(selection.above(threshold))
         if fraction is not None:
             return cls(selection.top(fraction))
-        return cls(solve_for_parameters(selection, target_parameters, cls))
+        return cls(
+            solve_for_parameters(selection, target_parameters, cls, others)
+        )
 
     @classmethod
     def from_widths(

@@ -140,6 +140,7 @@ def solve_for_parameters(
     selection: Selection,
     target: int | float,
     make_plan: Callable[[dict[str, Tensor]], Any],
+    others: int = 0,
 ) -> dict[str, Tensor]:
     """The choice whose compact model comes closest to a size.
 
@@ -152,9 +153,11 @@ def solve_for_parameters(
     selection : Selection
         Scores, with the model.
     target : int or float
-        Parameters, or a fraction of the model's.
+        Parameters of the whole model, or a fraction of them.
     make_plan : callable
         Makes a plan of a choice.
+    others : int
+        Parameters of the whole model outside of the selection's.
 
     Returns
     -------
@@ -172,12 +175,15 @@ def solve_for_parameters(
             "model=."
         )
     counter = ParameterCounter(selection.model)
-    wanted = _as_count(target, count_parameters(selection.model))
+    total = others + count_parameters(selection.model)
+    wanted = _as_count(target, total)
 
     def count(number: int) -> int:
-        return counter(make_plan(selection.best(number)))
+        return others + counter(make_plan(selection.best(number)))
 
-    _check_reach(target, wanted, count(0), count(selection.size))
+    least, most = count(0), count(selection.size)
+    if least > 1.01 * wanted or wanted > 1.01 * most:
+        raise _out_of_reach(target, least, most, total)
     low, high = 0, selection.size
     while high - low > 1:
         middle = (low + high) // 2
@@ -194,13 +200,12 @@ def _as_count(target: int | float, total: int) -> int:
     return round(target * total) if is_fraction else round(target)
 
 
-def _check_reach(
-    target: int | float, wanted: int, least: int, most: int
-) -> None:
-    if least <= wanted * 1.01 and wanted <= most * 1.01:
-        return
-    raise PlanError(
-        f"The target of {target} parameters ({wanted:,}) is out of reach: the "
-        f"groups in question allow {least:,} to {most:,}; give a target in "
-        "that range or prune more groups."
+def _out_of_reach(
+    target: int | float, least: int, most: int, total: int
+) -> PlanError:
+    return PlanError(
+        f"The target of {target} is out of reach: the units that may go allow "
+        f"{least:,} to {most:,} of the model's {total:,} parameters (from "
+        f"{least / total:.3f}); give a target in that range, or prune more "
+        "groups."
     )

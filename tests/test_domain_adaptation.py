@@ -14,8 +14,13 @@ import torch
 from speechbrain_neuronprune import domain_adaptation
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.adaptation.stages import Stage
+from speechbrain_neuronprune.deploy.quantisation import int8_model
 from speechbrain_neuronprune.domain_adaptation import DomainSpeech
-from speechbrain_neuronprune.errors import DataError, SelectionError
+from speechbrain_neuronprune.errors import (
+    DataError,
+    ExportError,
+    SelectionError,
+)
 from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import write_recogniser
 
@@ -204,3 +209,10 @@ def test_model_e_replays_and_leaves_a_patch(adaptation):
     assert names[-3:] == ["replayed/00", "replayed/01", "replayed/02"]
     assert len(names) == 3 + 5  # one of six is held back
     assert (one.folder / "patch.safetensors").is_file()
+
+
+def test_a_model_in_int8_is_refused(adaptation):
+    one = adaptation()
+    one.encoder = int8_model(one.encoder)
+    with pytest.raises(ExportError, match="is in int8"):
+        one.run()

@@ -74,6 +74,18 @@ def test_a_target_out_of_reach_says_what_is_in_reach(gated, target):
         PruningPlan.from_retention(gated, target_parameters=target)
 
 
+def test_a_target_counts_what_is_outside_of_the_model(gated):
+    others = 1000
+    total = others + count_parameters(gated)
+    plan = PruningPlan.from_retention(
+        gated, target_parameters=0.6, others=others
+    )
+    size = others + count_parameters(compact(gated, plan))
+    assert size == pytest.approx(0.6 * total, rel=0.01)
+    with pytest.raises(PlanError, match=f"of the model's {total:,} parameters"):
+        PruningPlan.from_retention(gated, target_parameters=10, others=others)
+
+
 def test_round_to_makes_multiples(gated):
     plan = PruningPlan.from_retention(gated, threshold=0.0, round_to=4)
     plain = PruningPlan.from_retention(gated, threshold=0.0)

@@ -1,4 +1,4 @@
-"""Reading speech in LibriSpeech's layout, in padded batches.
+"""Reading speech in LibriSpeech's layout, in padded batches::
 
     DATA/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac (or .wav)
     DATA/SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt

@@ -23,6 +23,7 @@ from speechbrain_neuronprune.cli.options import (
     on_device,
     output_option,
 )
+from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.report.analysis_figures import read_analysis
 from speechbrain_neuronprune.report.page import write_report
@@ -208,6 +209,7 @@ def analyze(
     ranking_speech = ranking_speech.sample(60 * rank_minutes, settings.seed)
     splits = [read_speech(data, split) for split in (home, *domain)]
     recogniser = load_model(model_dir, device)
+    require_float(recogniser, model_dir)
     analysis = analyse(
         recogniser, ranking_speech, splits, output, settings, progress=True
     )

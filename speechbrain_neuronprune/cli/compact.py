@@ -89,6 +89,11 @@ def compact(
         --data corpus --split test-clean -o small
     """
     rule = only_rule(plan=plan, target=target, threshold=threshold)
+    if plan is not None and (round_to > 1 or balance_heads):
+        raise click.UsageError(
+            "--round-to and --balance-heads shape a plan that is made; leave "
+            "them out with --plan, or give them to neuronprune plan."
+        )
     folder = check_folder(output)
     chosen = None if plan is None else PruningPlan.load(plan)
     model = open_source(source, device, average)

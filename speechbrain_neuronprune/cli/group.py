@@ -28,7 +28,9 @@ class SentenceGroup(click.Group):
         except OSError as error:
             if error.filename is None or error.errno == errno.EPIPE:
                 raise
+            # Of a renaming, what was to be replaced
+            path = error.filename2 or error.filename
             raise click.ClickException(
-                f"{error.filename} cannot be read or written "
+                f"{path} cannot be read or written "
                 f"({error.strerror}); check the path, and who may use it."
             ) from error

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from torch import nn
 
-from speechbrain_neuronprune.errors import DataError, UnitsError
+from speechbrain_neuronprune.errors import DataError, UnitsError, in_short
 from speechbrain_neuronprune.units import supported_units
 
 PLACEHOLDER = "!PLACEHOLDER"
@@ -112,8 +112,7 @@ def _with_units(path: str, modules: Iterable[tuple[str, nn.Module]]) -> str:
 
 
 def _cannot_build(path: str, error: Exception) -> DataError:
-    reason = " ".join(str(error).split())[:200]
     return DataError(
-        f"The network of {path} cannot be built ({reason}); give a recipe's "
-        "yaml, or the folder of a trained model."
+        f"The network of {path} cannot be built ({in_short(error)}); give a "
+        "recipe's yaml, or the folder of a trained model."
     )

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import torch
 
+from speechbrain_neuronprune.deploy.target import is_replaceable
 from speechbrain_neuronprune.errors import DataError
 
 
@@ -221,6 +222,31 @@ def check_writable(path: str) -> Path:
     return Path(path)
 
 
+def check_file(path: str) -> Path:
+    """Make sure, before any work, that a file can be written.
+
+    Arguments
+    ---------
+    path : str
+        A file, which may exist.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, or its folder is none, or forbidden.
+    """
+    if Path(path).is_dir():
+        raise DataError(
+            f"The output {path} is a folder; give a file as --output."
+        )
+    return check_writable(path)
+
+
 def check_folder(path: str) -> Path:
     """Make sure that a folder can be written and nothing else is lost.
 
@@ -241,14 +267,11 @@ def check_folder(path: str) -> Path:
         If it is anything else.
     """
     folder = check_writable(path)
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
+    if folder.is_file():
         raise DataError(
             f"The output {path} is a file; give a folder as --output."
         )
-    is_model = (folder / "model.ckpt").is_file()
-    if not is_model and any(folder.iterdir()):
+    if not is_replaceable(folder):
         raise DataError(
             f"The output folder {path} holds other things, which would be "
             "lost; give a new folder as --output."

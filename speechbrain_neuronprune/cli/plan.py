@@ -12,7 +12,7 @@ import click
 from speechbrain_neuronprune.analysis.speech import Speech, read_speech
 from speechbrain_neuronprune.cli.options import (
     as_json_object,
-    check_writable,
+    check_file,
     on_device,
     output_option,
     with_average,
@@ -124,7 +124,13 @@ def plan(
     """
     rule = only_rule(target=target, threshold=threshold, fraction=fraction)
     form = {"round_to": round_to, "balance_heads": balance_heads}
-    path = check_writable(output)
+    if targets and criterion == RETENTION:
+        raise click.UsageError(
+            "--targets is for saliencies; the logits of all gates decide "
+            f"together. Leave it out, or give another --criterion than "
+            f"{RETENTION}."
+        )
+    path = check_file(output)
     speech = _speech(criterion, data, split, minutes, seed)
     model = _open(source, device, average)
     if criterion == RETENTION:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
-import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.analysis.speech import Speech
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.cli.options import Size
 from speechbrain_neuronprune.cli.sources import Source
-from speechbrain_neuronprune.compaction import ParameterCounter, remove_gates
+from speechbrain_neuronprune.compaction import remove_gates
 from speechbrain_neuronprune.errors import PlanError, SaliencyError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import CRITERIA, measure_saliency
@@ -125,42 +124,17 @@ def plan_by_scores(
     -------
     PruningPlan
         The plan.
+
+    Raises
+    ------
+    PlanError
+        If the target is out of reach.
     """
     rule = dict(rule)
     if "target" in rule:
-        target = rule.pop("target")
-        _check_reach(source, scores, target)
-        rule["target_parameters"] = source.within(target)
+        rule["target_parameters"] = rule.pop("target")
+        rule["others"] = source.other_parameters
     return PruningPlan.from_scores(scores, model=source.network, **rule, **form)
-
-
-def _check_reach(
-    source: Source, scores: Mapping[str, Tensor], target: int | float
-) -> None:
-    """Explain a target out of reach in sizes of the whole model, which is
-    what the target is; the plan would speak of the network alone."""
-    count = ParameterCounter(source.network)
-    least, most = (
-        count(
-            PruningPlan(
-                {
-                    name: torch.full((values.numel(),), stays)
-                    for name, values in scores.items()
-                }
-            )
-        )
-        for stays in (False, True)
-    )
-    wanted = source.within(target)
-    if least <= 1.01 * wanted and wanted <= 1.01 * most:
-        return
-    least, most = (n + source.other_parameters for n in (least, most))
-    raise PlanError(
-        f"The target of {target} is out of reach: the units that may go allow "
-        f"{least:,} to {most:,} of the model's {source.parameters:,} "
-        f"parameters (from {least / source.parameters:.3f}); give a target in "
-        "that range."
-    )
 
 
 def rank_units(

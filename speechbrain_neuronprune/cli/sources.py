@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from speechbrain.dataio.preprocess import AudioNormalizer
+from speechbrain.inference.interfaces import Pretrained
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import nn
 
 from speechbrain_neuronprune.analysis.speech import Normalizer
 from speechbrain_neuronprune.cli.network import network_of_yaml
 from speechbrain_neuronprune.deploy.experiment import open_experiment
+from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import DataError
@@ -41,7 +43,7 @@ class Source:
     parameters : int
         Of the whole model, which the network is a part of.
     opened : Any
-        An ``EncoderASR``, a ``CTCRecogniser``, an ``Experiment``, or None.
+        A ``Pretrained``, a ``CTCRecogniser``, an ``Experiment``, or None.
     chain : LengthsCapableSequential, optional
         From waveforms to log-posteriors, through the network, where known.
     normalize : callable, optional
@@ -60,23 +62,6 @@ class Source:
     def other_parameters(self) -> int:
         """Parameters outside of the network."""
         return self.parameters - count_parameters(self.network)
-
-    def within(self, size: int | float) -> int:
-        """What is left for the network if the whole model has some size.
-
-        Arguments
-        ---------
-        size : int or float
-            Parameters of the whole model, or a share of them.
-
-        Returns
-        -------
-        int
-            Parameters.
-        """
-        if isinstance(size, float):
-            size = round(size * self.parameters)
-        return size - self.other_parameters
 
 
 def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
@@ -120,9 +105,11 @@ def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
 
 
 def _from_model(path: str, device: str) -> Source:
-    recogniser = load_model(path, device)
+    recogniser = load_model(path, device, Pretrained)
     encoder = getattr(recogniser.mods, "encoder", recogniser.mods)
-    source = Source(MODEL, path, encoder, count_parameters(encoder), recogniser)
+    require_float(encoder, path)
+    whole = getattr(recogniser.hparams, "model", encoder)
+    source = Source(MODEL, path, encoder, count_parameters(whole), recogniser)
     if isinstance(encoder, LengthsCapableSequential):
         source.chain, source.normalize = encoder, recogniser.audio_normalizer
     return source

@@ -6,14 +6,19 @@ Authors
 
 import functools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import click
 import soundfile
-import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import Normalizer, read_speech
+from speechbrain_neuronprune.analysis.speech import (
+    Normalizer,
+    Utterance,
+    load_audio,
+    read_speech,
+)
 from speechbrain_neuronprune.dataio import Rows, speech_dataset
 from speechbrain_neuronprune.errors import DataError
 
@@ -60,13 +65,17 @@ def reader(normalize: Normalizer) -> Callable[[str], Tensor]:
     Returns
     -------
     callable
-        From a path to (samples,).
+        From a path to (samples,); raises DataError if a file is damaged or
+        ends too early.
     """
 
     @functools.cache
     def read(path: str) -> Tensor:
-        samples, rate = soundfile.read(path, dtype="float32")
-        return normalize(torch.from_numpy(samples), rate)
+        about = soundfile.info(path)
+        utterance = Utterance(
+            Path(path).stem, Path(path), (), about.frames, about.samplerate
+        )
+        return normalize(load_audio(utterance), utterance.rate)
 
     return read
 

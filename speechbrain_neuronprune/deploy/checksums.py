@@ -1,6 +1,6 @@
 """Checksums of a model directory's weights, in its card.
 
-They are a table in the card, so that people can compare them as well:
+They are a table in the card, so that people can compare them as well::
 
     | file | SHA-256 |
     | --- | --- |

@@ -12,14 +12,11 @@ from pathlib import Path
 from speechbrain.inference.interfaces import Pretrained
 
 from speechbrain_neuronprune.deploy.directory import whole_directory
-from speechbrain_neuronprune.deploy.int8 import is_int8
-from speechbrain_neuronprune.deploy.target import writing
+from speechbrain_neuronprune.deploy.int8 import require_float
+from speechbrain_neuronprune.deploy.target import is_replaceable, writing
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
-
-# Together, only a model directory has them
-OWN_FILES = ("hyperparams.yaml", "model.ckpt")
 
 
 @contextlib.contextmanager
@@ -48,29 +45,32 @@ def derived_directory(
         If it is in int8, or the new one cannot be written.
     """
     model_dir, output = Path(model_dir), Path(output)
-    _check(model_dir, output)
+    _check_output(model_dir, output)
     model = load_model(model_dir, interface=Pretrained)
-    if is_int8(model.hparams.model):
-        raise ExportError(
-            f"The model directory {model_dir} is in int8 already; give the "
-            "one that it was made from."
-        )
+    _check_model(model_dir, model)
     with writing(output), whole_directory(output) as folder:
         shutil.copytree(model_dir, folder, dirs_exist_ok=True)
         yield folder, model
 
 
-def _check(model_dir: Path, output: Path) -> None:
-    """Overwrite neither the weights nor a folder of something else."""
-    if output.resolve() == model_dir.resolve():
+def _check_output(model_dir: Path, output: Path) -> None:
+    """Overwrite neither the weights nor anything else."""
+    if output.resolve().is_relative_to(model_dir.resolve()):
         raise ExportError(
             f"The output {output} is the model directory itself, whose "
-            "weights would be lost; give another folder."
+            "weights would be lost, or inside of it; give another folder."
         )
-    there = output.is_dir() and any(output.iterdir())
-    # A training run has a hyperparams.yaml as well.
-    if there and not all((output / name).is_file() for name in OWN_FILES):
+    if not is_replaceable(output):
         raise ExportError(
             f"The output {output} exists and is no model directory; give a "
             "new folder."
         )
+
+
+def _check_model(model_dir: Path, model: Pretrained) -> None:
+    if not hasattr(model.hparams, "model"):
+        raise ExportError(
+            f"The hyperparams.yaml of {model_dir} has no entry named model "
+            "with all weights; give a directory that this package wrote."
+        )
+    require_float(model.hparams.model, model_dir)

@@ -1,4 +1,4 @@
-"""The model directory: everything that ``from_hparams`` needs.
+"""The model directory: everything that ``from_hparams`` needs::
 
     hyperparams.yaml  the architecture, with the widths that pruning left
     model.ckpt        the weights: a state dict, no pickled code

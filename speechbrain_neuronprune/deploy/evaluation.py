@@ -5,6 +5,7 @@ Authors
 """
 
 import copy
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from speechbrain_neuronprune.compaction import (
 )
 from speechbrain_neuronprune.deploy.parity import valid_difference
 from speechbrain_neuronprune.error_rates import ErrorRates
+from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import compare_latency, measure_cost
 
@@ -107,6 +109,11 @@ def score_split(
     -------
     SplitScores
         Errors and differences.
+
+    Raises
+    ------
+    ExportError
+        If log-posteriors are NaN, so that nothing can be compared.
     """
     loader = brain.make_dataloader(
         dataset, sb.Stage.TEST, ckpt_prefix=None, **loader_options
@@ -128,8 +135,18 @@ def score_split(
             difference = valid_difference(
                 log_probs, outputs["compact"][0], lengths
             )
+            if math.isnan(difference):
+                raise _no_numbers(batch)
             scores.max_difference = max(scores.max_difference, difference)
     return scores
+
+
+def _no_numbers(batch: Any) -> ExportError:
+    return ExportError(
+        "The log-posteriors of the masked or the compact model are NaN for "
+        f"one of the utterances {', '.join(batch.id)}; leave these out, or "
+        "train the model again."
+    )
 
 
 def measure_costs(

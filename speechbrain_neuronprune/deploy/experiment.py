@@ -34,7 +34,11 @@ from speechbrain_neuronprune.deploy.experiment_yaml import (
     compact_recipe,
     read_recipe,
 )
-from speechbrain_neuronprune.errors import ExperimentError, UnitsError
+from speechbrain_neuronprune.errors import (
+    ExperimentError,
+    UnitsError,
+    in_short,
+)
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import supported_units
@@ -139,10 +143,9 @@ def _build(folder: Path, overrides: Any) -> tuple[str, dict[str, Any]]:
         recipe = read_recipe(path, overrides)
         return recipe, load_hyperpyyaml(recipe)
     except Exception as error:  # yaml can call anything
-        reason = " ".join(str(error).split())[:200]
         raise ExperimentError(
-            f"{path} cannot be loaded ({reason}); restore it, or override the "
-            "entry that is to blame."
+            f"{path} cannot be loaded ({in_short(error)}); restore it, or "
+            "override the entry that is to blame."
         ) from error
 
 

@@ -19,7 +19,7 @@ from speechbrain_neuronprune.deploy.posteriors import (
     load_posteriors,
 )
 from speechbrain_neuronprune.deploy.target import export_target
-from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.errors import ExportError, in_short
 from speechbrain_neuronprune.files import PathLike
 
 # Batch and time of the features, batch of the lengths.
@@ -107,10 +107,9 @@ def trace(posteriors: Posteriors) -> ExportedProgram:
             strict=True,
         )
     except Exception as error:  # whatever the tracer meets
-        reason = " ".join(str(error).split())[:200]
         raise ExportError(
             f"The model cannot be traced for any batch size and duration "
-            f"({reason}); use the model directory as it is."
+            f"({in_short(error)}); use the model directory as it is."
         ) from error
     _forget_sources(program)
     return program

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.files import PathLike
 
 
 class Int8Weight(nn.Module):
@@ -54,6 +55,8 @@ class Int8Weight(nn.Module):
         self._forget()
 
     @classmethod
+    @torch.inference_mode(False)  # its tensors would have no versions
+    @torch.no_grad()
     def of(cls, weight: Tensor) -> "Int8Weight":
         """Round a weight, (outputs, inputs), or (outputs, inputs, 1) of a
         pointwise convolution."""
@@ -67,12 +70,9 @@ class Int8Weight(nn.Module):
         cls, function: Any, types: Any, args: tuple = (), kwargs: Any = None
     ) -> Any:
         """What PyTorch calls in place of a function of a weight."""
-        x, weight, bias, *_ = (*args, None)
-        if function is F.linear:
-            return weight.multiply(x, bias)
-        if function is F.conv1d:
-            return weight.multiply(x.mT, bias).mT
-        return NotImplemented
+        if function not in PRODUCTS:
+            return NotImplemented
+        return PRODUCTS[function](*args, **(kwargs or {}))
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
@@ -100,9 +100,10 @@ class Int8Weight(nn.Module):
         """The weight as the kernel wants it."""
         self._forget_if_loaded()
         if self._packed is None:
+            scale = self.scale.float()  # whatever the model was cast to
             weight = torch.quantize_per_channel(
-                self.values * self.scale.unsqueeze(1),
-                self.scale.double(),  # the kernel reads it as doubles
+                self.values * scale.unsqueeze(1),
+                scale.double(),  # the kernel reads it as doubles
                 torch.zeros(len(self.scale), dtype=torch.long),
                 axis=0,
                 dtype=torch.qint8,
@@ -130,6 +131,45 @@ class Int8Weight(nn.Module):
     def extra_repr(self) -> str:
         """The sizes, for ``print(model)``."""
         return "outputs={}, inputs={}".format(*self.values.shape)
+
+
+def _linear(
+    input: Tensor, weight: Int8Weight, bias: Tensor | None = None
+) -> Tensor:
+    return weight.multiply(input, bias)
+
+
+def _pointwise(
+    input: Tensor, weight: Int8Weight, bias: Tensor | None = None, *_: Any
+) -> Tensor:
+    """As ``F.conv1d``; stride, padding and the like are the defaults."""
+    return weight.multiply(input.mT, bias).mT
+
+
+# Called with the names that PyTorch's functions give their arguments
+PRODUCTS = {F.linear: _linear, F.conv1d: _pointwise}
+
+
+def require_float(model: nn.Module, source: PathLike) -> None:
+    """Refuse a model in int8, which can be used but not worked on.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+    source : path-like
+        Where it came from.
+
+    Raises
+    ------
+    ExportError
+        If it has weights in int8.
+    """
+    if is_int8(model):
+        raise ExportError(
+            f"The model directory {source} is in int8, which is for use only; "
+            "give the one that it was made from."
+        )
 
 
 def is_int8(model: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from speechbrain_neuronprune.deploy.exported import trace
 from speechbrain_neuronprune.deploy.parity import Parity, check_parity
 from speechbrain_neuronprune.deploy.posteriors import INPUTS, load_posteriors
 from speechbrain_neuronprune.deploy.target import export_target
-from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.errors import ExportError, in_short
 from speechbrain_neuronprune.files import PathLike
 
 
@@ -47,14 +47,7 @@ def export_onnx(model_dir: PathLike, path: PathLike) -> Parity:
         _require(package)
     with export_target(path, ".onnx") as temporary:
         posteriors = load_posteriors(model_dir)
-        program = trace(posteriors)
-        _drop_idle_squeezes(program)
-        torch.onnx.export(
-            program,
-            input_names=INPUTS,
-            output_names=["log_probs"],
-            verbose=False,
-        ).save(temporary)
+        _convert(trace(posteriors)).save(temporary)
         return check_parity(posteriors, OnnxPosteriors(temporary), "ONNX")
 
 
@@ -90,6 +83,22 @@ def _require(package: str) -> Any:
         raise ExportError(
             f"ONNX needs the package {package}, which is not installed; "
             "install the extra: pip install 'speechbrain-neuronprune[export]'."
+        ) from error
+
+
+def _convert(program: ExportedProgram) -> torch.onnx.ONNXProgram:
+    _drop_idle_squeezes(program)
+    try:
+        return torch.onnx.export(
+            program,
+            input_names=INPUTS,
+            output_names=["log_probs"],
+            verbose=False,
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise ExportError(
+            f"The model cannot be written as ONNX ({in_short(error)}); use a "
+            "program of torch.export, or the model directory as it is."
         ) from error
 
 

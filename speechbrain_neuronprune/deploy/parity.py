@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.deploy.posteriors import Posteriors
-from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.errors import ExportError, in_short
 
 FRAMES = (40, 77, 128, 251, 400)  # of features, 10 ms each
 BATCHES = (1, 3)
@@ -61,7 +61,8 @@ def measure_parity(
         valid_difference(posteriors(*one), exported(*one), one[1])
         for one in examples
     ]
-    return Parity(max(differences), len(differences))
+    # Unlike Python's, PyTorch's maximum is NaN if there is one.
+    return Parity(float(torch.tensor(differences).max()), len(differences))
 
 
 def check_parity(
@@ -88,9 +89,16 @@ def check_parity(
     Raises
     ------
     ExportError
-        If it is more.
+        If it is more, or the exported model fails.
     """
-    parity = measure_parity(posteriors, exported)
+    try:
+        parity = measure_parity(posteriors, exported)
+    except Exception as error:  # of whatever runs it
+        raise ExportError(
+            f"The {door} model fails where PyTorch's does not "
+            f"({in_short(error)}); it was not written. Use the model "
+            "directory, or another door."
+        ) from error
     if not parity.max_difference <= TOLERANCE:  # neither may it be NaN
         raise ExportError(
             f"The log-posteriors of the {door} model differ by "
@@ -116,7 +124,8 @@ def valid_difference(first: Tensor, second: Tensor, lengths: Tensor) -> float:
     Returns
     -------
     float
-        NaN if there is one.
+        NaN if there is one, infinity if the shapes differ, zero if there is
+        no valid frame.
 
     Example
     -------
@@ -125,6 +134,9 @@ def valid_difference(first: Tensor, second: Tensor, lengths: Tensor) -> float:
     >>> valid_difference(first, second, torch.tensor([0.75]))
     0.0
     """
+    if first.shape != second.shape:
+        return float("inf")
     frames = torch.arange(first.shape[1], device=first.device)
     valid = frames < (lengths * first.shape[1]).round().unsqueeze(1)
-    return float((first - second).abs().amax(-1)[valid].max())
+    differences = (first - second).abs().amax(-1)[valid]
+    return float(differences.max()) if len(differences) else 0.0

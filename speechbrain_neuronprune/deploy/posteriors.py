@@ -12,10 +12,9 @@ import torch
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.deploy.int8 import is_int8
+from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.own_attention import own_attention
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 
 INPUTS = ("features", "lengths")
@@ -81,11 +80,6 @@ def load_posteriors(model_dir: PathLike) -> Posteriors:
         If it computes in int8.
     """
     encoder = load_model(str(model_dir)).mods.encoder
-    if is_int8(encoder):
-        raise ExportError(
-            f"The model directory {model_dir} computes in int8, which can "
-            "neither be traced nor written as ONNX; export the directory "
-            "that it was made from."
-        )
+    require_float(encoder, model_dir)
     own_attention(encoder)
     return Posteriors(encoder).eval()

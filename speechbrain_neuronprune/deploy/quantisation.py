@@ -43,8 +43,7 @@ def int8_model(model: nn.Module) -> nn.Module:
     Arguments
     ---------
     model : nn.Module
-        A model whose weights lie in modules; one that is a single Linear
-        layer must be wrapped.
+        Any model.
 
     Returns
     -------

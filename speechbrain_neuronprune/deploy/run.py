@@ -29,6 +29,7 @@ from speechbrain_neuronprune.errors import (
     DataError,
     NeuronPruneError,
     TrainingError,
+    in_short,
 )
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
@@ -134,10 +135,9 @@ def open_run(folder: PathLike, device: str = "cpu") -> CTCRecogniser:
     except NeuronPruneError:
         raise
     except Exception as error:  # from yaml, torch or sentencepiece
-        reason = " ".join(str(error).split())[:200]
         raise TrainingError(
-            f"The run {folder} cannot be loaded ({reason}); restore its files "
-            "or train again."
+            f"The run {folder} cannot be loaded ({in_short(error)}); restore "
+            "its files or train again."
         ) from error
     return brain
 

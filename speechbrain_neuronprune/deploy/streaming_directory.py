@@ -14,6 +14,7 @@ from speechbrain_neuronprune.deploy.interfaces import (
     ENCODER_ASR,
     STREAMING_ASR,
 )
+from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 
 
@@ -45,7 +46,7 @@ def streaming_directory(model_dir: PathLike, output: PathLike) -> Path:
     """
     with derived_directory(model_dir, output) as (folder, model):
         recipe = folder / "hyperparams.yaml"
-        names = _network(recipe.read_text(encoding="utf-8"))
+        names = _network(model_dir, recipe.read_text(encoding="utf-8"))
         network = {name: getattr(model.hparams, name) for name in names}
         yaml = inference_yaml(recipe, network, names[0], {}, STREAMING_ASR)
         recipe.write_text(yaml, encoding="utf-8")
@@ -59,7 +60,13 @@ def streaming_directory(model_dir: PathLike, output: PathLike) -> Path:
     return Path(output)
 
 
-def _network(yaml: str) -> list[str]:
+def _network(model_dir: PathLike, yaml: str) -> list[str]:
     """The names of the network's modules: what the weights belong to."""
-    [model] = re.findall(r"^model:.*\n(?:[ -].*\n)+", yaml, re.MULTILINE)
-    return re.findall(r"!ref <(\w+)>", model)
+    model = re.search(r"^model:.*\n(?:[ -].*\n)+", yaml, re.MULTILINE)
+    names = re.findall(r"!ref <(\w+)>", model[0]) if model else []
+    if not names:
+        raise ExportError(
+            f"The entry model in the hyperparams.yaml of {model_dir} names no "
+            "modules; give a directory that this package wrote."
+        )
+    return names

@@ -1,8 +1,9 @@
-"""A sweep: one trained run measured at many sizes, and picked up again.
+"""A sweep: one trained run measured at many sizes, and picked up again::
 
     sweep.json  what has been measured, written after every size
     sweep.csv   a row per size
     sweep.png   error rates over size and latency
+    model-SIZE  model directories of some sizes
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.compaction import compact
 from speechbrain_neuronprune.deploy.evaluation import measure_costs
+from speechbrain_neuronprune.deploy.run import compact_run
 from speechbrain_neuronprune.deploy.sizes import measure_sizes
 from speechbrain_neuronprune.errors import DataError, PlanError
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
@@ -88,6 +90,8 @@ class Sweep:
             "sizes": {},
             "cost": {},
         }
+        # Others may have left models in the folder.
+        self.written = self.content.setdefault("models", [])
 
     def plan(self, target: int | float | None) -> PruningPlan:
         """The plan of a size; None is the dense model."""
@@ -131,6 +135,37 @@ class Sweep:
             self.content["cost"] = self._costs(plans)
             self._save()
         return self._present()
+
+    def export(self, target: int | float) -> Path:
+        """Write the model directory of a size, unless this sweep has.
+
+        Arguments
+        ---------
+        target : int or float
+            A size, as for ``run``.
+
+        Returns
+        -------
+        Path
+            The model directory.
+        """
+        path = self.model_path(target)
+        is_there = (path / "model.ckpt").is_file()
+        if not (is_there and path.name in self.written):
+            compact_run(
+                self.brain,
+                self.plan(target),
+                path,
+                self.datasets,
+                self.loader_options,
+            )
+            self.written[:] = sorted({*self.written, path.name})
+            self._save()
+        return path
+
+    def model_path(self, target: int | float) -> Path:
+        """Where ``export`` writes a size."""
+        return self.folder / f"model-{target}"
 
     def _costs(self, plans: dict[str, PruningPlan]) -> dict[str, Any]:
         """The costs of all sizes in turns: latencies of one machine at one

@@ -11,6 +11,10 @@ from pathlib import Path
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike, atomic_path
 
+# Together, only a model directory has them: a training run has the first, a
+# checkpoint the second.
+OWN_FILES = ("hyperparams.yaml", "model.ckpt")
+
 
 @contextlib.contextmanager
 def export_target(path: PathLike, suffix: str) -> Iterator[Path]:
@@ -43,6 +47,34 @@ def export_target(path: PathLike, suffix: str) -> Iterator[Path]:
         )
     with writing(path), atomic_path(path) as temporary:
         yield temporary
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Whether a model directory may take a folder's place.
+
+    Arguments
+    ---------
+    folder : Path
+        What is to be written.
+
+    Returns
+    -------
+    bool
+        True if nothing is there, an empty folder, or a model directory.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> is_replaceable(folder), is_replaceable(folder / "new")
+    (True, True)
+    >>> _ = (folder / "notes.txt").write_text("mine")
+    >>> is_replaceable(folder), is_replaceable(folder / "notes.txt")
+    (False, False)
+    """
+    if not folder.is_dir():
+        return not folder.exists()
+    is_model = all((folder / name).is_file() for name in OWN_FILES)
+    return is_model or not any(folder.iterdir())
 
 
 @contextlib.contextmanager

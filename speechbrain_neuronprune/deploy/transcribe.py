@@ -1,5 +1,7 @@
 """Transcribe audio files with a model directory.
 
+The call is::
+
     python -m speechbrain_neuronprune.deploy.transcribe MODEL_DIR WAV...
 
 Authors
@@ -8,6 +10,7 @@ Authors
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +21,7 @@ from speechbrain.inference import EncoderASR
 from speechbrain.inference.interfaces import Pretrained
 
 from speechbrain_neuronprune.deploy.checksums import verify_checksums
-from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+from speechbrain_neuronprune.errors import DataError, NeuronPruneError, in_short
 from speechbrain_neuronprune.files import PathLike
 
 Recogniser = TypeVar("Recogniser", bound=Pretrained)
@@ -50,23 +53,47 @@ def load_model(
     DataError
         If the directory is missing, damaged, or one for another interface.
     """
-    if not Path(folder, "hyperparams.yaml").is_file():
-        raise DataError(
-            f"The folder {folder} is no model directory (it has no "
-            "hyperparams.yaml); give the folder named model in the output of "
-            "a recipe."
-        )
+    _check_kind(folder)
     verify_checksums(folder)
     try:
-        return interface.from_hparams(
+        model = interface.from_hparams(
             source=str(folder), run_opts={"device": device}
         )
     except Exception as error:  # from yaml, torch or sentencepiece
-        reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"The model directory {folder} cannot be loaded ({reason}); copy "
-            "it again, or run the recipe again to write it anew."
+            f"The model directory {folder} cannot be loaded "
+            f"({in_short(error)}); copy it again, or run the recipe again to "
+            "write it anew."
         ) from error
+    _check_modules(folder, model)
+    return model
+
+
+def _check_kind(folder: PathLike) -> None:
+    """Refuse what no interface loads, a training run among them."""
+    yaml = Path(folder, "hyperparams.yaml")
+    reason = "it has no hyperparams.yaml"
+    if yaml.is_file():
+        text = yaml.read_text(encoding="utf-8", errors="replace")
+        is_run = re.search("^checkpointer:", text, re.MULTILINE)
+        reason = "it is a training run" if is_run else ""
+    if reason:
+        raise DataError(
+            f"The folder {folder} is no model directory ({reason}); give the "
+            "folder named model in the output of a recipe, or one that "
+            "neuronprune compact has written."
+        )
+
+
+def _check_modules(folder: PathLike, model: Pretrained) -> None:
+    """SpeechBrain does so only when it computes."""
+    missing = [name for name in model.MODULES_NEEDED if name not in model.mods]
+    if missing:
+        raise DataError(
+            f"The model directory {folder} is for another interface than "
+            f"{type(model).__name__} (it has no module {missing[0]}); give "
+            f"one that was written for {type(model).__name__}."
+        )
 
 
 def transcribe(model: EncoderASR, path: str) -> str:

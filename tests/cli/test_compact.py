@@ -70,6 +70,8 @@ def test_a_model_directory_is_replaced(call, done, paths, tmp_path):
     [
         ((), "exactly one of --plan, --target, --threshold"),
         (("--target=0.8", "--data=corpus"), "--data and --split, both or ne"),
+        (("--plan=plan.json", "--round-to=8"), "leave them out with --plan"),
+        (("--plan=plan.json", "--balance-heads"), "leave them out with --plan"),
     ],
 )
 def test_options_that_make_no_sense(call, paths, tmp_path, more, message):
@@ -119,3 +121,20 @@ def test_sources_that_cannot_be_compacted(
     speech = ("--data", paths["data"], "--split=dev")
     message = sentence(call("compact", experiment, *words, *speech))
     assert "for runs of the recipes only" in message
+
+
+def test_a_checkpoint_is_no_model_directory(call, sentence, paths, tmp_path):
+    (tmp_path / "model.ckpt").write_text("weeks of training")
+    words = ("compact", paths["run"], "--target=0.8", "-o", tmp_path)
+    assert "holds other things, which would be" in sentence(call(*words))
+    assert (tmp_path / "model.ckpt").read_text() == "weeks of training"
+
+
+def test_damaged_speech(call, sentence, paths, tmp_path):
+    data = shutil.copytree(paths["data"], tmp_path / "data")
+    path = next(data.glob("dev/**/*.flac"))
+    path.write_bytes(path.read_bytes()[:-500])
+    words = ("compact", paths["run"], "--target=0.8", "-o", tmp_path / "small")
+    message = sentence(call(*words, "--data", data, "--split=dev"))
+    assert f"The audio file {path} cannot be decoded" in message
+    assert not (tmp_path / "small").exists()

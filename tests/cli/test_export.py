@@ -108,3 +108,23 @@ def test_one_door_at_a_time(call, paths):
     result = call("export", paths["model"])
     assert result.exit_code == 2
     assert "exactly one of --onnx, --torch, --int8, --str" in result.stderr
+
+
+@pytest.mark.parametrize("option", DOORS)
+def test_a_run_in_place_of_its_model(call, sentence, option, paths, tmp_path):
+    output = tmp_path / NAMES[option]
+    message = sentence(call("export", paths["run"], f"--{option}", output))
+    assert "is no model directory (it is a training run)" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_is_for_use_only(call, done, sentence, paths, tmp_path):
+    int8 = tmp_path / "int8"
+    done(call("export", paths["model"], "--int8", int8))
+    speech = (f"--data={paths['data']}", "--rank=train", "--home=dev")
+    for words in (
+        ("units", int8),
+        ("plan", int8, "--criterion=mbp", "--fraction=0.5", "-o", "plan.json"),
+        ("analyze", int8, *speech, "-o", tmp_path / "analysis"),
+    ):
+        assert "is in int8, which is for use only" in sentence(call(*words))

@@ -4,6 +4,8 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import os
+
 import pytest
 
 from speechbrain_neuronprune.cli import main
@@ -57,6 +59,17 @@ def test_files_in_the_way_are_one_sentence(command, call, sentence, tmp_path):
 
     message = sentence(call("fail"))
     assert message.startswith(f"{tmp_path} cannot be read or written (Is a d")
+
+
+def test_a_renaming_names_what_was_to_be_replaced(
+    command, call, sentence, tmp_path
+):
+    @command
+    def fail():
+        (tmp_path / "temporary").write_text("new")
+        os.replace(tmp_path / "temporary", tmp_path / "..")
+
+    assert sentence(call("fail")).startswith(f"{tmp_path / '..'} cannot be")
 
 
 @pytest.mark.parametrize("words", [["nothing"], ["units"], ["plan", "."]])

@@ -11,6 +11,7 @@ from speechbrain_neuronprune.cli.options import (
     CommaSeparated,
     Device,
     Size,
+    check_file,
     check_folder,
     check_writable,
 )
@@ -57,5 +58,14 @@ def test_folders_that_hold_something_else(tmp_path):
         check_folder(str(tmp_path))
     with pytest.raises(DataError, match="is a file"):
         check_folder(str(tmp_path / "thesis.tex"))
-    (tmp_path / "model.ckpt").write_text("a model directory is replaced")
+    (tmp_path / "model.ckpt").write_text("a checkpoint has this too")
+    with pytest.raises(DataError, match="holds other things"):
+        check_folder(str(tmp_path))
+    (tmp_path / "hyperparams.yaml").write_text("a model directory is replaced")
     assert check_folder(str(tmp_path)) == tmp_path
+
+
+def test_files_that_are_folders(tmp_path):
+    with pytest.raises(DataError, match="is a folder; give a file"):
+        check_file(str(tmp_path))
+    assert check_file(str(tmp_path / "plan.json")).name == "plan.json"

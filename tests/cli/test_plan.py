@@ -128,6 +128,7 @@ def test_a_table(plan, done, paths, tmp_path):
         (("--target=half",), "neither a share"),
         (("--target=0.5", "--criterion=mi"), "needs speech: give --data"),
         (("--target=0.5", "--criterion=age"), "'age' is not one of"),
+        (("--target=0.5", "--targets=ffn"), "--targets is for saliencies"),
     ],
 )
 def test_options_that_make_no_sense(plan, paths, tmp_path, more, message):
@@ -203,4 +204,4 @@ def test_a_plan_that_cannot_be_written(call, sentence, paths, tmp_path):
     output = tmp_path / "file" / "plan.json"
     words = ("plan", paths["run"], "--target=0.8", "-o")
     assert "cannot be written" in sentence(call(*words, output))
-    assert "cannot be read or written" in sentence(call(*words, tmp_path))
+    assert "is a folder; give a file" in sentence(call(*words, tmp_path))

@@ -96,6 +96,22 @@ def test_a_finished_sweep_is_not_timed_again(sweep, done, monkeypatch):
     assert done(sweep("--json")).stdout == first
 
 
+def test_a_model_of_another_sweep_is_not_taken_for_its_own(
+    sweep, done, tmp_path
+):
+    done(sweep("--export=0.9", sizes="0.9"))
+    model = tmp_path / "sweep" / "model-0.9"
+    first = (model / "model.ckpt").read_bytes()
+    (tmp_path / "sweep" / "sweep.json").unlink()
+    other = write_run(tmp_path / "other", d_ffn=32)
+    done(sweep("--export=0.9", source=other, sizes="0.9"))
+    second = (model / "model.ckpt").read_bytes()
+    assert second != first
+    age = (model / "model.ckpt").stat().st_mtime_ns
+    done(sweep("--export=0.9", source=other, sizes="0.9"))
+    assert (model / "model.ckpt").stat().st_mtime_ns == age
+
+
 # ------------------------------------------------------------------ bad input
 
 
@@ -116,7 +132,7 @@ def test_a_sweep_of_something_else(sweep, done, sentence, tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"sizes": "0.9,0.01"}, "is out of reach"),
+        ({"sizes": "0.9,0.01"}, "of the model's 4,442 parameters"),
         ({"split": "test"}, "has no split test; it has: dev, reverb, train"),
         ({"source": "nowhere"}, "The folder nowhere is no run of the recipes"),
     ],
@@ -124,6 +140,16 @@ def test_a_sweep_of_something_else(sweep, done, sentence, tmp_path):
 def test_bad_input_is_one_sentence(sweep, sentence, tmp_path, changes, message):
     assert message in sentence(sweep(**changes))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_would_overwrite_something(sweep, sentence, tmp_path):
+    notes = tmp_path / "sweep" / "model-0.9" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    message = sentence(sweep("--export=0.9", sizes="0.9"))
+    assert "holds other things, which would be" in message
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+    assert not (tmp_path / "sweep" / "sweep.json").exists()
 
 
 def test_a_file_in_the_way(sweep, sentence, tmp_path):

@@ -21,6 +21,7 @@ from speechbrain_neuronprune.deploy import (
 from speechbrain_neuronprune.deploy.exported import load_program, trace
 from speechbrain_neuronprune.deploy.onnx_export import OnnxPosteriors
 from speechbrain_neuronprune.deploy.parity import (
+    FRAMES,
     TOLERANCE,
     check_parity,
     measure_parity,
@@ -130,6 +131,30 @@ def test_a_difference_is_refused():
     for wrong in (2e-4, float("nan")):
         with pytest.raises(ExportError, match="of the ONNX model differ"):
             check_parity(stages, lambda x, _, wrong=wrong: x + wrong, "ONNX")
+    with pytest.raises(ExportError, match="of the ONNX model differ by inf"):
+        check_parity(stages, lambda x, _: x[:, :1], "ONNX")
+
+
+def test_a_nan_at_one_length_is_refused():
+    def fail(features, lengths):
+        long = features.shape[1] == FRAMES[-1]
+        return features * (float("nan") if long else 1.0)
+
+    with pytest.raises(ExportError, match="differ by nan"):
+        check_parity(Stages(), fail, "ONNX")
+
+
+def test_a_model_that_does_not_run_is_refused():
+    def fail(features, lengths):
+        raise RuntimeError("bad\nshape")
+
+    with pytest.raises(ExportError, match=r"ONNX model fails .*\(bad shape\)"):
+        check_parity(Stages(), fail, "ONNX")
+
+
+def test_no_valid_frame_is_no_difference():
+    none = torch.zeros(1, 0, 2)
+    assert valid_difference(none, none, torch.ones(1)) == 0.0
 
 
 def test_padding_may_differ():
@@ -180,3 +205,17 @@ def test_onnx_names_the_extra_that_is_missing(directory, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ExportError, match=r"neuronprune\[export\]"):
         export_onnx(directory, tmp_path / "model.onnx")
+
+
+def test_operations_that_onnx_does_not_have(
+    directory, traced_once, tmp_path, monkeypatch
+):
+    pytest.importorskip("onnxruntime")
+
+    def fail(*_, **__):
+        raise torch.onnx.errors.OnnxExporterError("no such operation")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(ExportError, match="cannot be written as ONNX .no such"):
+        export_onnx(directory, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

@@ -51,6 +51,35 @@ def test_rounding_is_the_only_error(inputs, outputs, frames, bias, seed):
     assert (difference <= bound / 2 + 1e-5).all()
 
 
+def test_arguments_may_be_named():
+    layer, x = nn.Linear(8, 4), torch.randn(3, 8)
+    weight = in_int8(layer).weight
+    found = F.linear(x, weight=weight, bias=layer.bias)
+    assert torch.equal(found, in_int8(layer)(x))
+    assert torch.equal(F.linear(x, weight, bias=layer.bias), found)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 8), (0, 5, 8)])
+def test_no_frames(shape):
+    found = in_int8(nn.Linear(8, 4))(torch.zeros(shape))
+    assert found.shape == (*shape[:-1], 4)
+
+
+def test_it_can_be_made_in_inference_mode():
+    with torch.inference_mode():
+        layer, x = nn.Linear(8, 4), torch.randn(3, 8)
+        found = in_int8(layer)(x)
+        torch.testing.assert_close(found, layer(x), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_it_can_be_cast(dtype):
+    layer, x = in_int8(nn.Linear(8, 4)), torch.randn(3, 8)
+    found = copy.deepcopy(layer).to(dtype)(x.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), layer(x), atol=0.05, rtol=0)
+
+
 def test_pointwise_convolutions_multiply_too():
     layer, x = nn.Conv1d(20, 6, 1), torch.randn(2, 20, 7)
     found = in_int8(layer)(x)

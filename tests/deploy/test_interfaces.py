@@ -17,6 +17,7 @@ from speechbrain_neuronprune import (
     compact,
     find_units,
 )
+from speechbrain_neuronprune.cli.sources import open_source
 from speechbrain_neuronprune.deploy import quantise_directory
 from speechbrain_neuronprune.deploy.directory import (
     inference_yaml,
@@ -30,6 +31,7 @@ from speechbrain_neuronprune.deploy.interfaces import (
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.tokens import train_tokenizer
+from speechbrain_neuronprune.units import count_parameters
 from tests.deploy.test_directory import RESULTS
 from tests.tiny_recogniser import CONFORMER, RECIPE
 
@@ -143,6 +145,13 @@ def test_the_searcher_computes_with_the_weights_that_were_loaded(asr, parts):
     assert torch.equal(asr.mods.decoder.fc.w.weight, weights)
     scorer = asr.mods.decoder.scorer.full_scorers["ctc"]
     assert torch.equal(scorer.ctc_fc.w.weight, parts["ctc_lin"].w.weight)
+
+
+def test_the_commands_open_it(asr, directory):
+    source = open_source(str(directory))
+    assert source.parameters == count_parameters(asr.hparams.model)
+    kinds = {group.kind for group in find_units(source.network).values()}
+    assert {"ffn", "query", "value", "conv"} <= kinds
 
 
 def test_it_goes_through_int8(asr, directory, tmp_path):

@@ -4,6 +4,8 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import shutil
+
 import pytest
 import torch
 from speechbrain.inference import EncoderASR
@@ -134,9 +136,9 @@ def test_layers_without_inputs_are_left_alone():
 
 
 def test_int8_is_neither_quantised_nor_exported_again(int8, tmp_path):
-    with pytest.raises(ExportError, match="in int8 already"):
+    with pytest.raises(ExportError, match="is in int8"):
         quantise_directory(int8, tmp_path / "again")
-    with pytest.raises(ExportError, match="computes in int8"):
+    with pytest.raises(ExportError, match="is in int8"):
         export_program(int8, tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
 
@@ -148,7 +150,27 @@ def test_nothing_else_is_overwritten(directory, tmp_path):
         quantise_directory(directory, tmp_path)
     with pytest.raises(ExportError, match="would be lost"):
         quantise_directory(directory, directory.parent / "x" / ".." / "model")
+    with pytest.raises(ExportError, match="inside of it"):
+        quantise_directory(directory, directory / "int8")
+    with pytest.raises(ExportError, match="no model directory"):
+        quantise_directory(directory, tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "do not lose"
     assert len(list(tmp_path.iterdir())) == 2
+    assert (directory / "model.ckpt").is_file()
+    assert not (directory / "int8").exists()
+
+
+def test_models_of_others_are_refused(directory, tmp_path):
+    model = shutil.copytree(directory, tmp_path / "model")
+    (model / "README.md").unlink()
+    yaml = model / "hyperparams.yaml"
+    yaml.write_text(
+        yaml.read_text()
+        .replace("\nmodel:", "\nweights:")
+        .replace("!ref <model>", "!ref <weights>")
+    )
+    with pytest.raises(ExportError, match="has no entry named model"):
+        quantise_directory(model, tmp_path / "int8")
 
 
 def test_an_output_that_cannot_be_written(directory, tmp_path):

@@ -8,9 +8,17 @@ import shutil
 
 import pytest
 import torch
+from speechbrain.dataio.preprocess import AudioNormalizer
 
-from speechbrain_neuronprune.deploy.run import open_run, read_keys
-from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune import PruningPlan
+from speechbrain_neuronprune.cli.speech import datasets
+from speechbrain_neuronprune.deploy.run import (
+    compact_run,
+    open_run,
+    read_keys,
+)
+from speechbrain_neuronprune.errors import DataError, ExportError
+from tests.tiny_recogniser import write_corpus
 from tests.tiny_run import write_run
 
 
@@ -50,3 +58,14 @@ def test_folders_that_are_no_run(tmp_path):
     (tmp_path / "hyperparams.yaml").write_text("- a\n- list\n")
     with pytest.raises(DataError, match="is no mapping in yaml"):
         open_run(tmp_path)
+
+
+def test_posteriors_that_are_no_numbers_are_no_agreement(run, tmp_path):
+    brain = open_run(run)
+    corpus = str(write_corpus(tmp_path / "corpus"))
+    splits = datasets(corpus, ["dev"], AudioNormalizer(16000))
+    with torch.no_grad():
+        brain.modules.ctc_lin.w.bias.fill_(torch.nan)
+    with pytest.raises(ExportError, match="are NaN for one of the utterances"):
+        compact_run(brain, PruningPlan({}), tmp_path / "model", splits, {})
+    assert not (tmp_path / "model").exists()

@@ -23,7 +23,7 @@ from speechbrain_neuronprune.deploy.streaming import (
     ctc_greedy_decode_streaming,
 )
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.errors import DataError, ExportError
 from tests.deploy.test_directory import Run
 from tests.tiny_recogniser import write_recogniser
 
@@ -137,3 +137,9 @@ def test_what_cannot_stream_is_an_error(tmp_path):
     with pytest.raises(ExportError, match="needs a TransformerASR"):
         streaming_directory(model, tmp_path / "streaming")
     assert not (tmp_path / "streaming").exists()
+
+
+def test_a_directory_for_another_interface(run, tmp_path):
+    run.write(tmp_path / "model", run.plan(), STREAMING_ASR)
+    with pytest.raises(DataError, match="another interface than EncoderASR"):
+        load_model(tmp_path / "model")
