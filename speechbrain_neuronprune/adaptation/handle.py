@@ -4,8 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -45,15 +44,13 @@ class Adaptation:
     Raises
     ------
     SelectionError
-        If the model is already being adapted, or one of the parameters
-        belongs to several layers.
+        If the model is already being adapted.
     """
 
     def __init__(
         self, model: nn.Module, overlays: Mapping[str, Overlay]
     ) -> None:
         _refuse_twice(model)
-        _refuse_shared(model, overlays)
         self.model = model
         self.overlays = dict(overlays)
         self.active = True
@@ -188,21 +185,4 @@ def _refuse_twice(model: nn.Module) -> None:
             raise SelectionError(
                 f"The layer {path or type(model).__name__} is already being "
                 "adapted; finish() or undo() that adaptation first."
-            )
-
-
-def _refuse_shared(model: nn.Module, names: Iterable[str]) -> None:
-    """An overlay lies over one layer's use of a parameter; the others would
-    go on with the starting values."""
-    uses = Counter(
-        id(parameter)
-        for module in model.modules()
-        for parameter in module._parameters.values()
-    )
-    for name in names:
-        if uses[id(base_of(model, name))] > 1:
-            raise SelectionError(
-                f"The parameter {name} is shared by several layers, so it "
-                "cannot be adapted for one of them; leave its group out or "
-                "give every layer its own parameter."
             )
