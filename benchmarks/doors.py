@@ -42,10 +42,10 @@ from speechbrain_neuronprune.deploy import (
     quantise_directory,
 )
 from speechbrain_neuronprune.deploy.exported import load_program
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.onnx_export import OnnxPosteriors
 from speechbrain_neuronprune.deploy.parity import TOLERANCE, measure_parity
 from speechbrain_neuronprune.deploy.posteriors import Posteriors
-from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.report.cost import compare_latency
 

@@ -71,7 +71,7 @@ from speechbrain_neuronprune.dataio import (
     read_rows,
     with_tokens,
 )
-from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,

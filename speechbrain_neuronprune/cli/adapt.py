@@ -18,7 +18,7 @@ from speechbrain_neuronprune.cli.options import (
     output_option,
 )
 from speechbrain_neuronprune.cli.speech import reader, rows_of
-from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,

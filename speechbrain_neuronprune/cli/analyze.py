@@ -24,7 +24,7 @@ from speechbrain_neuronprune.cli.options import (
     output_option,
 )
 from speechbrain_neuronprune.deploy.int8 import require_float
-from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.report.analysis_figures import read_analysis
 from speechbrain_neuronprune.report.page import write_report
 from speechbrain_neuronprune.saliency import CRITERIA

@@ -17,8 +17,8 @@ from speechbrain_neuronprune.analysis.speech import Normalizer
 from speechbrain_neuronprune.cli.network import network_of_yaml
 from speechbrain_neuronprune.deploy.experiment import open_experiment
 from speechbrain_neuronprune.deploy.int8 import require_float
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
-from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.units import count_parameters
 

@@ -13,8 +13,8 @@ from speechbrain.inference.interfaces import Pretrained
 
 from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.int8 import require_float
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.target import is_replaceable, writing
-from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 

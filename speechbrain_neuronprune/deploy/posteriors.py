@@ -13,8 +13,8 @@ from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.deploy.int8 import require_float
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.own_attention import own_attention
-from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.files import PathLike
 
 INPUTS = ("features", "lengths")

@@ -10,90 +10,17 @@ Authors
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from speechbrain.inference import EncoderASR
-from speechbrain.inference.interfaces import Pretrained
 
-from speechbrain_neuronprune.deploy.checksums import verify_checksums
-from speechbrain_neuronprune.errors import DataError, NeuronPruneError, in_short
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.deploy.loading import load_model
+from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 
-Recogniser = TypeVar("Recogniser", bound=Pretrained)
-
-
-def load_model(
-    folder: PathLike,
-    device: str = "cpu",
-    interface: type[Recogniser] = EncoderASR,
-) -> Recogniser:
-    """Load a model directory, from disk alone.
-
-    Arguments
-    ---------
-    folder : path-like
-        What ``write_model_directory`` wrote.
-    device : str
-        Where to compute.
-    interface : type
-        The class of SpeechBrain's that the directory was written for.
-
-    Returns
-    -------
-    EncoderASR or whatever ``interface`` is
-        SpeechBrain's interface.
-
-    Raises
-    ------
-    DataError
-        If the directory is missing, damaged, or one for another interface.
-    """
-    _check_kind(folder)
-    verify_checksums(folder)
-    try:
-        model = interface.from_hparams(
-            source=str(folder), run_opts={"device": device}
-        )
-    except Exception as error:  # from yaml, torch or sentencepiece
-        raise DataError(
-            f"The model directory {folder} cannot be loaded "
-            f"({in_short(error)}); copy it again, or run the recipe again to "
-            "write it anew."
-        ) from error
-    _check_modules(folder, model)
-    return model
-
-
-def _check_kind(folder: PathLike) -> None:
-    """Refuse what no interface loads, a training run among them."""
-    yaml = Path(folder, "hyperparams.yaml")
-    reason = "it has no hyperparams.yaml"
-    if yaml.is_file():
-        text = yaml.read_text(encoding="utf-8", errors="replace")
-        is_run = re.search("^checkpointer:", text, re.MULTILINE)
-        reason = "it is a training run" if is_run else ""
-    if reason:
-        raise DataError(
-            f"The folder {folder} is no model directory ({reason}); give the "
-            "folder named model in the output of a recipe, or one that "
-            "neuronprune compact has written."
-        )
-
-
-def _check_modules(folder: PathLike, model: Pretrained) -> None:
-    """SpeechBrain does so only when it computes."""
-    missing = [name for name in model.MODULES_NEEDED if name not in model.mods]
-    if missing:
-        raise DataError(
-            f"The model directory {folder} is for another interface than "
-            f"{type(model).__name__} (it has no module {missing[0]}); give "
-            f"one that was written for {type(model).__name__}."
-        )
+__all__ = ["load_model", "main", "transcribe"]
 
 
 def transcribe(model: EncoderASR, path: str) -> str:

@@ -32,7 +32,7 @@ from speechbrain.dataio.dataio import read_audio
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_neuronprune.dataio import cached_reader, read_rows
-from speechbrain_neuronprune.deploy.transcribe import load_model
+from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
