@@ -22,6 +22,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from speechbrain_neuronprune.command import run_command
 from speechbrain_neuronprune.corpus.audio import (
     is_audio,
     read_audio,
@@ -48,7 +49,7 @@ from speechbrain_neuronprune.corpus.rooms import (
 )
 from speechbrain_neuronprune.corpus.splits import split_files, transcript_files
 from speechbrain_neuronprune.corpus.telephone import telephone
-from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.randomness import random_for
 
@@ -365,19 +366,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="audio files to take noise from; by default it is made",
     )
     options = parser.parse_args(arguments)
-    try:
-        folder = write_domain(
-            options.source,
-            options.target,
-            options.condition,
-            options.seed,
-            options.noise,
+    return run_command(
+        lambda: _summary(
+            write_domain(
+                options.source,
+                options.target,
+                options.condition,
+                options.seed,
+                options.noise,
+            )
         )
-    except NeuronPruneError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("\n".join(_summary(folder)))
-    return 0
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from speechbrain_neuronprune.command import run_command
 from speechbrain_neuronprune.corpus.grammar import draw_sentences
 from speechbrain_neuronprune.corpus.layout import atomic_folder, write_chapter
 from speechbrain_neuronprune.corpus.manifest import (
@@ -31,7 +32,6 @@ from speechbrain_neuronprune.corpus.manifest import (
 )
 from speechbrain_neuronprune.corpus.speakers import Speaker, draw_speakers
 from speechbrain_neuronprune.corpus.synthesis import SAMPLE_RATE, synthesize
-from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.files import PathLike
 
 FORMAT = 1  # to be raised with every change that is heard or read
@@ -254,13 +254,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     options = parser.parse_args(arguments)
-    try:
-        folder = make_mini_corpus(options.out_dir, options.small, options.seed)
-    except NeuronPruneError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("\n".join(_summary(folder)))
-    return 0
+    return run_command(
+        lambda: _summary(
+            make_mini_corpus(options.out_dir, options.small, options.seed)
+        )
+    )
 
 
 if __name__ == "__main__":

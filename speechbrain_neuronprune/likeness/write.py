@@ -13,6 +13,7 @@ from typing import NamedTuple
 import soundfile
 from tqdm import tqdm
 
+from speechbrain_neuronprune.command import run_command
 from speechbrain_neuronprune.corpus.audio import write_audio
 from speechbrain_neuronprune.corpus.layout import atomic_folder
 from speechbrain_neuronprune.corpus.manifest import (
@@ -27,7 +28,7 @@ from speechbrain_neuronprune.corpus.splits import (
     transcript_path,
     transcripts,
 )
-from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.likeness.listening import read_at
 from speechbrain_neuronprune.likeness.sound import Sound, estimate_sound
@@ -225,19 +226,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--copies", type=int, default=2, help="default: 2")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     options = parser.parse_args(arguments)
-    try:
-        folder = write_alike(
-            options.home,
-            options.target,
-            options.output,
-            options.copies,
-            options.seed,
+    return run_command(
+        lambda: _summary(
+            write_alike(
+                options.home,
+                options.target,
+                options.output,
+                options.copies,
+                options.seed,
+            )
         )
-    except NeuronPruneError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("\n".join(_summary(folder)))
-    return 0
+    )
 
 
 if __name__ == "__main__":
