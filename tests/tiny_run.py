@@ -16,10 +16,8 @@ from speechbrain_neuronprune.tokens import train_tokenizer
 from tests.tiny_recogniser import TEXTS
 
 HPARAMS = Path(__file__).parents[1] / "hparams"
-TINY = {
-    "data_folder": "corpus",
-    "vocab_size": 4,
-    "n_mels": 20,
+# The smallest Conformer that a recipe trains, with an average at the end
+CONFORMER = {
     "num_encoder_layers": 1,
     "d_model": 16,
     "nhead": 2,
@@ -27,6 +25,12 @@ TINY = {
     "kernel_size": 5,
     "cnn_channels": 2,
     "number_of_checkpoints": 2,
+}
+TINY = {
+    **CONFORMER,
+    "data_folder": "corpus",
+    "vocab_size": 4,
+    "n_mels": 20,
 }
 
 

@@ -51,6 +51,16 @@ def speech():
     return speech_dataset(rows, waves.__getitem__)
 
 
+FIXED = {
+    "ctc_cost": partial(ctc_loss, blank_index=0),
+    "blank_index": 0,
+    "loss": "ctc",
+    "seed": 1,
+    "stage_name": "stage",
+}
+LOADER = {"batch_size": 2}
+
+
 @pytest.fixture
 def adapt(recogniser, tmp_path):
     """Fit, in a folder; what learns is a copy of the recogniser. Returns the
@@ -79,30 +89,19 @@ def adapt(recogniser, tmp_path):
             own,
             FullUpdate(own.mods.encoder),
             {
-                "ctc_cost": partial(ctc_loss, blank_index=0),
-                "blank_index": 0,
-                "loss": "ctc",
+                **FIXED,
                 "epoch_counter": counter,
                 "stopping": stopping,
                 "start_counts": start_counts,
                 "lr_annealing": parts["lr_annealing"],
                 "log": EpochLog(tmp_path / folder / "epochs.jsonl"),
-                "seed": 1,
-                "stage_name": "stage",
                 **({"wav_augment": augment} if augment else {}),
             },
             opt_class=partial(torch.optim.SGD, lr=lr, maximize=uphill),
             run_opts={"noprogressbar": True, **run_opts},
             checkpointer=AtomicCheckpointer(tmp_path / folder / "save", parts),
         )
-        options = {"batch_size": 2}
-        brain.fit(
-            counter,
-            data,
-            data,
-            train_loader_kwargs=options,
-            valid_loader_kwargs=options,
-        )
+        brain.fit(counter, data, data, None, LOADER, LOADER)
         assert statistics(own) == statistics(recogniser)
         rate = brain.optimizer.param_groups[0]["lr"]
         return stopping, brain.hparams.log.lines(), rate

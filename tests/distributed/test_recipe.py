@@ -16,26 +16,20 @@ from speechbrain_neuronprune.deploy.run import open_run
 from tests.distributed import runs
 from tests.distributed.launch import in_processes
 from tests.tiny_recogniser import write_corpus
-from tests.tiny_run import write_run
+from tests.tiny_run import CONFORMER, write_run
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
 TINY = {
+    **CONFORMER,
     "train_splits": "[train]",
     "dev_splits": "[dev]",
     "test_splits": "[reverb]",
     "vocab_size": 4,
-    "num_encoder_layers": 1,
-    "d_model": 16,
-    "nhead": 2,
-    "d_ffn": 24,
-    "kernel_size": 5,
-    "cnn_channels": 2,
     "number_of_epochs": 3,
     "steps_per_epoch": 4,
     "short_steps": 4,
     "lr_warmup_steps": 2,
-    "number_of_checkpoints": 2,
     "max_batch_length": 2,
     "settle_step": 10,
     "target_parameters": 0.6,

@@ -29,22 +29,17 @@ from speechbrain_neuronprune.errors import (
     TrainingError,
 )
 from speechbrain_neuronprune.plan import PruningPlan
+from tests.tiny_run import CONFORMER
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "recipes/LibriSpeech/ASR/CTC/train_adaptive_dropout.py"
 TINY = {
+    **CONFORMER,
     "vocab_size": 3,
-    "num_encoder_layers": 1,
-    "d_model": 16,
-    "nhead": 2,
-    "d_ffn": 24,
-    "kernel_size": 5,
-    "cnn_channels": 2,
     "number_of_epochs": 3,
     "steps_per_epoch": 4,
     "short_steps": 4,
     "lr_warmup_steps": 2,
-    "number_of_checkpoints": 2,
     "max_batch_length": 4,
     "target_parameters": 0.6,
     "other_targets": [0.8],
