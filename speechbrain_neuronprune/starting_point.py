@@ -23,14 +23,14 @@ from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.brains.recogniser import CTCRecogniser, as_stage
-from speechbrain_neuronprune.cli.sources import (
+from speechbrain_neuronprune.compaction import remove_gates
+from speechbrain_neuronprune.deploy.sources import (
     EXPERIMENT,
     MODEL,
     RUN,
     Source,
     open_source,
 )
-from speechbrain_neuronprune.compaction import remove_gates
 from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.errors import ExperimentError
 from speechbrain_neuronprune.files import PathLike, atomic_path

@@ -25,16 +25,16 @@ from speechbrain_neuronprune.cli.planning import (
     target_option,
     threshold_option,
 )
-from speechbrain_neuronprune.cli.sources import (
+from speechbrain_neuronprune.cli.speech import datasets
+from speechbrain_neuronprune.compaction import ParameterCounter
+from speechbrain_neuronprune.deploy.experiment import write_compact_experiment
+from speechbrain_neuronprune.deploy.run import compact_run
+from speechbrain_neuronprune.deploy.sources import (
     EXPERIMENT,
     RUN,
     Source,
     open_source,
 )
-from speechbrain_neuronprune.cli.speech import datasets
-from speechbrain_neuronprune.compaction import ParameterCounter
-from speechbrain_neuronprune.deploy.experiment import write_compact_experiment
-from speechbrain_neuronprune.deploy.run import compact_run
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
 

@@ -29,9 +29,9 @@ from speechbrain_neuronprune.cli.planning import (
     target_option,
     threshold_option,
 )
-from speechbrain_neuronprune.cli.sources import YAML, Source, open_source
 from speechbrain_neuronprune.cli.tables import text_table
 from speechbrain_neuronprune.compaction import ParameterCounter
+from speechbrain_neuronprune.deploy.sources import YAML, Source, open_source
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import CRITERIA

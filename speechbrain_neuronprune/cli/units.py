@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from speechbrain_neuronprune.cli.options import as_json_object
-from speechbrain_neuronprune.cli.sources import (
+from speechbrain_neuronprune.cli.tables import text_table
+from speechbrain_neuronprune.deploy.sources import (
     Source,
     from_yaml,
     open_source,
 )
-from speechbrain_neuronprune.cli.tables import text_table
 from speechbrain_neuronprune.units import find_units
 
 

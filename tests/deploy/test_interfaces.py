@@ -17,7 +17,6 @@ from speechbrain_neuronprune import (
     compact,
     find_units,
 )
-from speechbrain_neuronprune.cli.sources import open_source
 from speechbrain_neuronprune.deploy import quantise_directory
 from speechbrain_neuronprune.deploy.directory import (
     inference_yaml,
@@ -28,6 +27,7 @@ from speechbrain_neuronprune.deploy.interfaces import (
     ENCODER_DECODER_ASR,
     STREAMING_ASR,
 )
+from speechbrain_neuronprune.deploy.sources import open_source
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.tokens import train_tokenizer

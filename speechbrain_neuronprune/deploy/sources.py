@@ -1,4 +1,4 @@
-"""What the commands take as SOURCE: a trained model, wherever it came from.
+"""A trained model, wherever it came from; what commands take as SOURCE.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -14,10 +14,10 @@ from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import nn
 
 from speechbrain_neuronprune.analysis.speech import Normalizer
-from speechbrain_neuronprune.cli.network import network_of_yaml
 from speechbrain_neuronprune.deploy.experiment import open_experiment
 from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model
+from speechbrain_neuronprune.deploy.recipe_network import network_of_yaml
 from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.units import count_parameters
