@@ -101,7 +101,7 @@ def neurons(choice: str) -> dict[str, Any]:
 
 def alike(model: str, choice: str = "hyper_hypo") -> dict[str, Any]:
     """A model that replays all labelled speech there is."""
-    return {"model": model, "neurons": choice, "replay": 1.0}
+    return {"model": model, "neurons": choice, "replay": 1.0, "warmup": 0.1}
 
 
 BOUND = "bound"
@@ -146,8 +146,16 @@ LEARNING_RATES: dict[str, dict[str, Any]] = {
     "alike-random": {"lr": 0.001},
     ALONE: {"lr_all": 0.0007},
 }
-# For all arms: labels that views agree on, all epochs of a declining rate
-COMMON = {"views": 6, "fraction": 0.5, "epochs": 5, "patience": None}
+# For all arms: labels that views agree on, all epochs of a declining rate. The
+# rates were tuned without a warm-up; only those of the arms alike are so high
+# that they need one.
+COMMON = {
+    "views": 6,
+    "fraction": 0.5,
+    "epochs": 5,
+    "patience": None,
+    "warmup": 0.0,
+}
 NONE = "none"  # the starting model
 REFERENCES = ("A", "random")
 PLACES = ("home", "new")

@@ -75,6 +75,7 @@ REQUEST = (
     "rounds",
     "patience",
     "start_counts",
+    "warmup",
     "max_batch_length",
     "num_buckets",
     "weight_decay",
@@ -159,6 +160,7 @@ class DomainAdaptation:
         require_float(self.encoder, self.hparams["starting_model"])
         start = fingerprint(self.encoder)
         self._check_stopping()
+        self._check_warmup()
         self._check_replay()
         run_on_main(self._check_request, args=[start])
         neurons = self._kept("neurons.pt", self.neurons)
@@ -282,9 +284,24 @@ class DomainAdaptation:
                     f"The held-back loss of {name} was never a number; lower "
                     f"the learning rate from {stage.lr}."
                 )
+            update.load_state_dict(stopping.best)
+            self._refuse_silence(name, stage, held)
             run_on_main(self._keep_stage, args=[name, stopping.best])
         update.load_state_dict(torch.load(done, weights_only=True))
         update.finish()
+
+    def _refuse_silence(self, name: str, stage: Stage, held: Rows) -> None:
+        """A learning rate too high leads CTC back to where it began: a model
+        that gives nothing but blanks, of which a loss does not tell."""
+        heard = self._brain().label(self._dataset(held), 0, **self._loader)
+        if any(label.tokens for label in heard.values()):
+            return
+        raise TrainingError(
+            f"After {name}, the model hears nothing in any of the {len(held)} "
+            "held-back utterances, in all of which it heard something before; "
+            f"lower the learning rate from {stage.lr}, or raise warmup from "
+            f"{self.hparams['warmup']}, and choose another output_folder."
+        )
 
     def _keep_stage(self, name: str, best: Mapping[str, Any]) -> None:
         _save(best, self.folder / name / "best.ckpt")
@@ -311,7 +328,7 @@ class DomainAdaptation:
                 "log": EpochLog(folder / "epochs.jsonl"),
                 **parts,
             },
-            opt_class=self._optimiser_of(stage),
+            opt_class=self._optimiser(parts["lr_annealing"]),
             checkpointer=AtomicCheckpointer(
                 folder / "save", {"model": self.encoder, **parts}
             ),
@@ -345,14 +362,16 @@ class DomainAdaptation:
             # Without the decline, the noise of the last steps stays in the
             # weights, and an averaged starting model is better than that.
             "lr_annealing": LinearWarmupScheduler(
-                stage.lr, 0, stage.epochs * steps
+                stage.lr,
+                round(self.hparams["warmup"] * stage.epochs * steps),
+                stage.epochs * steps,
             ),
         }
 
-    def _optimiser_of(self, stage: Stage) -> Callable[..., Any]:
+    def _optimiser(self, schedule: Any) -> Callable[..., Any]:
         return functools.partial(
             self.hparams["opt_class"],
-            lr=stage.lr,
+            lr=schedule.calculate_lr(0),
             weight_decay=self.hparams["weight_decay"],
         )
 
@@ -446,6 +465,14 @@ class DomainAdaptation:
                 "With patience=null the last state is always taken, so the "
                 "start cannot count as start_counts=True demands; set "
                 "start_counts to False, or patience to a number of epochs."
+            )
+
+    def _check_warmup(self) -> None:
+        warmup = self.hparams["warmup"]
+        if not 0.0 <= warmup < 1.0:
+            raise SelectionError(
+                f"The learning rate cannot rise for a share of warmup={warmup} "
+                "of the steps; give a share from 0 to below 1."
             )
 
     def _check_replay(self) -> None:

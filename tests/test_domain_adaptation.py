@@ -20,6 +20,7 @@ from speechbrain_neuronprune.errors import (
     DataError,
     ExportError,
     SelectionError,
+    TrainingError,
 )
 from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import write_recogniser
@@ -54,6 +55,53 @@ def test_the_rate_ends_at_zero(adaptation, factor):
     assert saved["current_step"] == saved["num_training_steps"]
     # Five batches an epoch; what is left over makes no step.
     assert saved["current_step"] == 2 * (5 // factor)
+
+
+def test_the_rate_rises_and_falls(adaptation):
+    one = adaptation(warmup=0.4)
+    rates = []
+    brains = one._brain
+
+    def watched(*arguments, **options):
+        brain = brains(*arguments, **options)
+        step = brain.optimizers_step
+
+        def note():
+            rates.append(brain.optimizer.param_groups[0]["lr"])
+            step()
+
+        brain.optimizers_step = note
+        return brain
+
+    one._brain = watched
+    one.run()
+    lr = one.stages[0].lr
+    rise = [0.0, 0.25, 0.5, 0.75]
+    fall = [1 - n / 6 for n in range(6)]
+    assert rates == pytest.approx([lr * part for part in rise + fall])
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.0])
+def test_a_warmup_must_leave_steps(adaptation, warmup):
+    with pytest.raises(SelectionError, match=f"warmup={warmup} of the steps"):
+        adaptation(warmup=warmup).run()
+
+
+def test_a_model_that_went_silent_is_refused(adaptation):
+    one = as_model(adaptation(), "A")
+    fit = one._fit
+
+    def fit_to_silence(*arguments):
+        stopping = fit(*arguments)
+        output = [name for name in stopping.best if name.endswith("bias")][-1]
+        stopping.best[output] += torch.tensor([1e4, 0.0, 0.0, 0.0])
+        return stopping
+
+    one._fit = fit_to_silence
+    with pytest.raises(TrainingError, match="After round1/stage1, the model"):
+        one.run()
+    assert not (one.folder / "model").exists()
+    assert not (one.folder / "round1/stage1/best.ckpt").exists()
 
 
 def test_an_epoch_too_short_for_a_step_is_refused(adaptation):
