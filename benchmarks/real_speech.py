@@ -261,6 +261,8 @@ def plot(summary: dict[str, Any], path: Path) -> None:
                 for name, row in summary["rows"].items()
                 if name.startswith(PRUNED) == pruned
             )
+            if not rows:  # only some of the arms were run
+                continue
             share, mean, spread = np.array(rows).T
             axis.errorbar(
                 100 * share, mean, spread, marker="o", capsize=3, label=label

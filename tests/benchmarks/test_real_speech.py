@@ -78,3 +78,12 @@ def test_main_writes_table_and_plot(runs, monkeypatch, capsys):
     summary = json.loads((options.output / "comparison.json").read_text())
     assert np.isclose(summary["rows"]["dense"]["dev"]["spread"], 0.0)
     assert (options.output / "comparison.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("arm", ["dense", "adaptive dropout 0.45"])
+def test_one_arm_alone_has_a_plot(runs, arm, tmp_path):
+    module, options = runs
+    summary = module.summarize(options)
+    summary["rows"] = {arm: summary["rows"][arm]}
+    module.plot(summary, tmp_path / "comparison.png")
+    assert (tmp_path / "comparison.png").stat().st_size > 1000
