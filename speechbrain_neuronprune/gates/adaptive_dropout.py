@@ -4,12 +4,18 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.gates.stock import AbsentInStock
+from speechbrain_neuronprune.gates.straight_through import (
+    StraightThrough,
+    beta_of,
+)
 
 
 def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
@@ -29,7 +35,7 @@ def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
     """
     uniform = torch.rand(shape, device=device)
     # rand may return 0, whose logit is -inf; the bound has probability 1e-7.
-    return torch.logit(uniform, eps=1e-7)
+    return uniform.logit_(eps=1e-7)
 
 
 # Far outside of what the noise reaches (|eps| < 17): no draw is random.
@@ -56,6 +62,13 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     then is the paper's penalty alpha * (beta - c(t))^2 (eq. 5), and units
     drift towards removal unless the loss pushes them up. Give ``logits`` to
     an optimiser with ``weight_decay = 2 * gamma`` in Adam's (coupled) sense.
+
+    Evaluation draws nothing, nor does a gate that is settled. As long as it
+    learns, a gate draws even where every unit is all but certain: the
+    gradients are small there, but Adam divides by their size, so leaving them
+    out would be another training. And every gate draws for itself: when a
+    piece of the model is computed again for the backward pass (gradient
+    checkpointing), the generator is set back, and the draws are the same.
 
     Arguments
     ---------
@@ -89,10 +102,14 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.schedule = RetentionSchedule() if schedule is None else schedule
         self.scale = float(scale)
         self.logits = nn.Parameter(torch.zeros(shape))
+        # What is settled, as a mask, and whether that is to keep every unit,
+        # for the host to know without asking the device.
+        self.register_buffer("decided", None, persistent=False)
+        self.whole = False
 
     def beta(self) -> Tensor:
         """The retention logits, scale * beta' + c(t), float32."""
-        return self.scale * self.logits.float() + self.schedule.centre
+        return beta_of(self.logits, self.scale, self.schedule.centre)
 
     def retention(self) -> Tensor:
         """The retention probabilities, sigmoid(beta)."""
@@ -119,12 +136,25 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.logits += sign.view_as(self.logits) * CERTAIN / self.scale
         self.logits.requires_grad_(False)
         self.logits.grad = None  # an optimiser would move on with its momentum
+        self._recall()
 
     @property
     def settled(self) -> bool:
         """Whether ``settle`` has decided; the logits tell."""
         distance = (self.scale * self.logits.detach().float()).abs()
         return bool((distance > CERTAIN / 2).all())
+
+    @torch.no_grad()
+    def _recall(self) -> None:
+        """Read from the logits what is settled; this asks the device."""
+        kept = (self.logits > 0).float().unsqueeze(0)
+        self.decided = kept if self.settled else None
+        self.whole = self.decided is not None and bool(kept.all())
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        if not self.logits.is_meta:
+            self._recall()
 
     def penalty(self, gamma: float = 1e-5) -> Tensor:
         """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.
@@ -134,14 +164,35 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         """
         return gamma * self.logits.float().square().sum()
 
-    def mask(self, batch_size: int) -> Tensor:
-        """One draw per utterance in training, the hard decision otherwise."""
-        if not self.training:
-            return self.keep().float().unsqueeze(0)
-        noise = logistic_noise(
+    @property
+    def draws(self) -> bool:
+        """Whether the mask is random: in training, until it is settled."""
+        learns = self.logits.requires_grad or self.decided is None
+        return self.training and learns
+
+    def _noise(self, batch_size: int) -> Tensor:
+        return logistic_noise(
             batch_size, *self.shape, device=self.logits.device
         )
-        noisy = self.beta() + noise
-        soft = torch.sigmoid(noisy)
-        hard = (noisy > 0).float()
-        return hard + (soft - soft.detach())
+
+    def _step(self, noise: Tensor, x: Tensor | None = None) -> Tensor:
+        return StraightThrough.apply(
+            self.logits, self.scale, self.schedule.centre, noise, x
+        )
+
+    def mask(self, batch_size: int) -> Tensor:
+        """One draw per utterance in training, the hard decision otherwise."""
+        if self.draws:
+            return self._step(self._noise(batch_size))
+        if self.training:
+            return self.decided.float()
+        return self.keep().float().unsqueeze(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        if self.draws and self.logits.requires_grad:
+            noise = self._noise(self._utterances(x))
+            return self._step(self._over(x, noise), x)
+        if self.training and self.whole and not self.draws:
+            return x
+        return super().forward(x)

@@ -46,13 +46,20 @@ class UnitGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        mask = self.mask(self._utterances(x)).to(x.dtype)
+        return x * self._over(x, mask)
+
+    def _utterances(self, x: Tensor) -> int:
+        """How many utterances ``x`` holds; 1 where it is units alone."""
+        return x.shape[self.batch_dim] if x.ndim > len(self.shape) else 1
+
+    def _over(self, x: Tensor, masks: Tensor) -> Tensor:
+        """Masks for a batch, as a view that broadcasts over ``x``."""
         leading = x.ndim - len(self.shape)
-        batch_size = x.shape[self.batch_dim] if leading else 1
-        mask = self.mask(batch_size).to(x.dtype)
         view = [1] * leading + list(self.shape)
         if leading:
-            view[self.batch_dim] = mask.shape[0]
-        return x * mask.view(view)
+            view[self.batch_dim] = masks.shape[0]
+        return masks.view(view)
 
     def extra_repr(self) -> str:
         """The shape, for ``print(model)``."""

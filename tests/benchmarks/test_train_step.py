@@ -34,9 +34,9 @@ def test_table_and_json(script, tmp_path, capsys):
         assert row["rounds"] == 2
     table = capsys.readouterr().out
     assert table.count("tiny") == 2
-    assert "Bar: gates / dropout <= 1.1" in table
+    assert f"Bar: gates / dropout <= {script.BAR}" in table
     worst = max(row["gates_over_dropout"] for row in rows)
-    assert content["met"] == (worst <= 1.10)
+    assert content["met"] == (worst <= script.BAR)
 
 
 @pytest.mark.parametrize("attention", ["RelPosMHAXL", "RoPEMHA"])
