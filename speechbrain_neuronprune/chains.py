@@ -1,25 +1,37 @@
-"""Chains of fully connected layers: the units between two Linear layers.
+"""Chains of layers: the units between two Linear layers or convolutions.
 
 A chain lives in a Sequential container (torch's or SpeechBrain's, nested at
 will). The outputs of one Linear are a vector of units if nothing but stages
-that leave every unit in its place stand before the next Linear.
+that leave every unit in its place stand before the next Linear. So are the
+channels of one convolution before the next, a Linear or a recurrent layer.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from speechbrain.nnet import containers, linear, normalization
+from speechbrain.nnet import containers, dropout, linear, normalization, pooling
 from speechbrain.nnet.activations import Swish
 from torch import nn
-from torch.nn.parameter import is_lazy
 
+from speechbrain_neuronprune.ends import (
+    columns,
+    given,
+    giving,
+    is_convolution,
+    least,
+    runs_as,
+    taken,
+    takes,
+    taking,
+)
 from speechbrain_neuronprune.vectors import (
     UnitVector,
     column,
+    entry_of,
     join,
     slices_of,
 )
@@ -70,18 +82,27 @@ PER_UNIT = {
     nn.LayerNorm: ("normalized_shape", ("weight", "bias")),
     nn.PReLU: ("num_parameters", ("weight",)),
 }
+# The same for channels, of which torch's PReLU does not know where they are.
+PER_CHANNEL = {
+    nn.BatchNorm2d: PER_UNIT[nn.BatchNorm1d],
+    nn.LayerNorm: PER_UNIT[nn.LayerNorm],
+}
+
+# Pooling keeps channels apart if it is over time (1) and bands (2) only.
+POOLING = (pooling.Pooling1d, pooling.Pooling2d)
+PLANE = {1, 2}
 
 
 @dataclass(frozen=True)
 class Link:
-    """One vector of units of a chain, from Linear to Linear.
+    """One vector of units of a chain, from layer to layer.
 
     Arguments
     ---------
     producer : str
-        Path of the Linear whose outputs are the units.
+        Path of the Linear or the convolution whose outputs are the units.
     consumer : str
-        Path of the next Linear, whose inputs they are.
+        Path of the next layer, whose inputs they are.
     between : tuple of (str, tuple of str)
         Paths of the stages in between that hold something per unit, and
         what.
@@ -90,15 +111,6 @@ class Link:
     producer: str
     consumer: str
     between: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-def _is(module: nn.Module, kinds: Iterable[type]) -> bool:
-    """Of one of these classes; a subclass that has a forward of its own may
-    do anything (skip connections, low-rank updates) and does not count."""
-    return any(
-        isinstance(module, kind) and type(module).forward is kind.forward
-        for kind in kinds
-    )
 
 
 def runs_in_order(module: nn.Module) -> bool:
@@ -114,18 +126,19 @@ def runs_in_order(module: nn.Module) -> bool:
     bool
         True for ``torch.nn.Sequential`` and SpeechBrain's.
     """
-    return _is(module, CONTAINERS)
+    return runs_as(module, CONTAINERS)
 
 
 def _wrapped(module: nn.Module) -> str | None:
     """Where a SpeechBrain wrapper keeps the torch layer that does its work
     over the last dimension; None for everything else."""
-    if _is(module, [linear.Linear]):
+    if runs_as(module, [linear.Linear]):
         # With max_norm, a forward pass changes the weight.
         return "w" if module.max_norm is None else None
-    if _is(module, [normalization.BatchNorm1d]):
+    if runs_as(module, [normalization.BatchNorm1d]):
         return None if module.skip_transpose else "norm"
-    return "norm" if _is(module, [normalization.LayerNorm]) else None
+    norms = [normalization.BatchNorm2d, normalization.LayerNorm]
+    return "norm" if runs_as(module, norms) else None
 
 
 def stages(
@@ -185,26 +198,45 @@ def normalizes_units(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm) or _is_partial_norm(module)
 
 
-def _held(module: nn.Module, units: int) -> tuple[str, ...] | None:
+def _held(module: nn.Module, producer: nn.Module) -> tuple[str, ...] | None:
     """What a stage holds per unit; None if it may mix or move units."""
-    if _is(module, ELEMENTWISE):
+    if _holds_nothing(module) or (
+        is_convolution(producer) and _keeps_channels(module)
+    ):
         return ()
+    table = PER_CHANNEL if is_convolution(producer) else PER_UNIT
     if _is_partial_norm(module):
         width, entries = module.kept, ("weight", "bias")
-    elif _is(module, PER_UNIT):
+    elif runs_as(module, table):
         where, entries = next(
-            held for kind, held in PER_UNIT.items() if isinstance(module, kind)
+            held for kind, held in table.items() if isinstance(module, kind)
         )
         width = getattr(module, where)
     else:
         return None
-    if isinstance(module, nn.PReLU) and width == 1:
-        return ()
-    return entries if width in (units, (units,)) else None
+    return entries if _units_of(width, producer) == given(producer) else None
 
 
-def _is_linear(module: nn.Module) -> bool:
-    return _is(module, [nn.Linear]) and not is_lazy(module.weight)
+def _holds_nothing(module: nn.Module) -> bool:
+    if runs_as(module, [nn.PReLU]):
+        return module.num_parameters == 1
+    return runs_as(module, ELEMENTWISE)
+
+
+def _keeps_channels(module: nn.Module) -> bool:
+    """Whether a stage of convolutions treats every channel alike."""
+    if runs_as(module, POOLING):
+        axes = module.pool_axis
+        return PLANE >= ({axes} if isinstance(axes, int) else {*axes})
+    return runs_as(module, [dropout.Dropout2d])
+
+
+def _units_of(width: int | tuple[int, ...], producer: nn.Module) -> int | None:
+    """The units among a norm's sizes; those of channels may have bands."""
+    if isinstance(width, int):
+        return width
+    most = 2 if is_convolution(producer) else 1
+    return width[-1] if len(width) <= most else None
 
 
 def links(container: nn.Module) -> list[Link]:
@@ -219,8 +251,8 @@ def links(container: nn.Module) -> list[Link]:
     -------
     list of Link
         In forward order. Softmax, GLU, recurrent layers, whatever is not
-        known to keep units apart, end a chain; the last Linear of a chain
-        has no successor and makes no link.
+        known to keep units apart, end a chain; its last layer has no
+        successor and makes no link.
 
     Example
     -------
@@ -228,14 +260,15 @@ def links(container: nn.Module) -> list[Link]:
     >>> [(link.producer, link.consumer) for link in links(model)]
     [('0', '2')]
     """
-    found, producer, units, between = [], None, 0, []
+    found, producer, start, between = [], None, "", []
     for path, stage in stages(container):
-        if _is_linear(stage):
-            if producer is not None and stage.in_features == units > 0:
-                found.append(Link(producer, path, tuple(between)))
-            producer, units, between = path, stage.out_features, []
+        if taking(stage):
+            if producer is not None and takes(producer, stage):
+                found.append(Link(start, path, tuple(between)))
+            producer = stage if given(stage) else None
+            start, between = path, []
         elif producer is not None:
-            held = _held(stage, units)
+            held = _held(stage, producer)
             if held is None:
                 producer = None
             elif held:
@@ -244,14 +277,14 @@ def links(container: nn.Module) -> list[Link]:
 
 
 def link_of(container: nn.Module, site: str) -> Link:
-    """The link whose units a Linear gives.
+    """The link whose units a layer gives.
 
     Arguments
     ---------
     container : nn.Module
         A container that runs in order.
     site : str
-        Path of that Linear in the container.
+        Path of that layer in the container.
 
     Returns
     -------
@@ -262,7 +295,7 @@ def link_of(container: nn.Module, site: str) -> Link:
 
 
 def members(container: nn.Module, link: Link) -> list[nn.Module]:
-    """The stages that a link's units belong to: its two Linear layers, and
+    """The stages that a link's units belong to: the layers at its ends, and
     what stands in between and holds something per unit.
 
     Arguments
@@ -282,25 +315,33 @@ def members(container: nn.Module, link: Link) -> list[nn.Module]:
     return [container.get_submodule(path) for path in paths]
 
 
-def fully_connected(container: nn.Module) -> list[UnitVector]:
-    """Unit n owns row n of its Linear, its bias entry, its entries of the
-    norms and activations that follow, and column n of the next Linear."""
+def chain_vectors(container: nn.Module) -> list[UnitVector]:
+    """Unit n owns row n of its layer, its bias entry, its entries of the norms
+    and activations that follow, and its columns of the next layer."""
     return [_vector(container, link) for link in links(container)]
 
 
 def _vector(container: nn.Module, link: Link) -> UnitVector:
-    size = container.get_submodule(link.producer).out_features
+    producer, *_, consumer = members(container, link)
+    size = given(producer)
     unit = column(torch.arange(size))
-    between = (
-        (join(path, entry), 0, unit)
-        for path, held in link.between
-        for entry in held
-    )
+    places = columns(taken(consumer), size)
+    kind = "conv" if is_convolution(producer) else "fc"
     slices = slices_of(
         container,
-        (join(link.producer, "weight"), 0, unit),
-        (join(link.producer, "bias"), 0, unit),
-        *between,
-        (join(link.consumer, "weight"), 1, unit),
+        *((join(link.producer, name), 0, unit) for name in giving(producer)),
+        *((name, _dim(container, name), unit) for name in _between(link)),
+        *((join(link.consumer, name), 1, places) for name in taking(consumer)),
     )
-    return UnitVector(link.producer, "fc", (size,), slices)
+    return UnitVector(link.producer, kind, (size,), slices, least(producer))
+
+
+def _between(link: Link) -> list[str]:
+    return [join(path, name) for path, held in link.between for name in held]
+
+
+def _dim(container: nn.Module, name: str) -> int:
+    """Along which dimension units lie: in a norm over bands and channels the
+    last one."""
+    value = entry_of(container, name)
+    return 0 if value is None else value.ndim - 1

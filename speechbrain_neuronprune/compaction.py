@@ -5,6 +5,7 @@ Authors
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -99,18 +100,39 @@ def compact(model: nn.Module, plan: Any) -> nn.Module:
     (4576, 2416)
     """
     plan.check(model)
-    return narrow(remove_gates(copy.deepcopy(model)), plan)
+    return narrow(_without_gates(model), plan.keep)
 
 
-def narrow(model: nn.Module, plan: Any) -> nn.Module:
-    """Remove the plan's units from a model without gates, in place, and
-    return it: a model that is one layer may be replaced as a whole."""
+def _without_gates(model: nn.Module) -> nn.Module:
+    """A copy without gates, and without what it was before it shrank: it
+    would save itself in the shapes that it had then."""
+    bare = remove_gates(copy.deepcopy(model))
+    for module in bare.modules():
+        vars(module).pop("dense_form", None)
+    return bare
+
+
+def narrow(model: nn.Module, keep: Mapping[str, Tensor]) -> nn.Module:
+    """Remove units from a model without gates, in place.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Changed in place.
+    keep : mapping of str to torch.Tensor
+        Per group, bool: the units that stay; others stay whole.
+
+    Returns
+    -------
+    nn.Module
+        The model, or what takes the place of one that is a single layer.
+    """
     for path, groups in _by_layer(model).items():
-        keep = {group.site: _keep(group, plan) for group in groups}
-        if all(units.all() for units in keep.values()):
+        kept = {group.site: _keep(group, keep) for group in groups}
+        if all(units.all() for units in kept.values()):
             continue
         layer = get_child(model, path)
-        changed = form_of(layer).narrow(layer, groups, keep)
+        changed = form_of(layer).narrow(layer, groups, kept)
         if changed is layer:
             continue
         changed.train(layer.training)
@@ -121,9 +143,9 @@ def narrow(model: nn.Module, plan: Any) -> nn.Module:
     return model
 
 
-def _keep(group: UnitGroup, plan: Any) -> Tensor:
+def _keep(group: UnitGroup, keep: Mapping[str, Tensor]) -> Tensor:
     everything = torch.ones(group.size, dtype=torch.bool)
-    return plan.keep.get(group.name, everything)
+    return keep.get(group.name, everything)
 
 
 def _by_layer(model: nn.Module) -> dict[str, list[UnitGroup]]:
@@ -146,7 +168,7 @@ class ParameterCounter:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.shapes = remove_gates(copy.deepcopy(model).to("meta"))
+        self.shapes = _without_gates(model).to("meta")
 
     def __call__(self, plan: Any) -> int:
         """The number of parameters that ``compact(model, plan)`` has."""

@@ -19,7 +19,7 @@ from itertools import chain
 from torch import nn
 
 from speechbrain_neuronprune.chains import (
-    fully_connected,
+    chain_vectors,
     link_of,
     members,
     runs_in_order,
@@ -79,6 +79,8 @@ class UnitGroup:
         Scalar parameters that one unit owns.
     cross : bool
         Whether the layer is cross-attention.
+    least : int
+        How many units the layer needs to run, be they dead ones.
     """
 
     name: str
@@ -89,6 +91,7 @@ class UnitGroup:
     slices: tuple[ParameterSlice, ...] = field(repr=False)
     parameters_per_unit: int
     cross: bool = False
+    least: int = 0
 
     @property
     def size(self) -> int:
@@ -127,9 +130,7 @@ def _group_name(path: str, vector: UnitVector) -> str:
     if vector.kind == "ffn":
         head, _, last = path.rpartition(".")
         return head if last == "1" and "ffn_module" in head else path
-    if vector.kind in ("query", "value", "fc"):
-        return join(path, vector.site)
-    return path
+    return path if vector.site == "channels" else join(path, vector.site)
 
 
 def vectors_of(layer: nn.Module, cross: bool | None = None) -> list[UnitVector]:
@@ -150,7 +151,7 @@ def vectors_of(layer: nn.Module, cross: bool | None = None) -> list[UnitVector]:
     if hasattr(layer, "folded"):
         return []
     if runs_in_order(layer):
-        return fully_connected(layer)
+        return chain_vectors(layer)
     return layer_vectors(layer, cross)
 
 
@@ -183,6 +184,7 @@ def groups_of(
             slices=vector.slices,
             parameters_per_unit=_parameters_per_unit(layer, vector.slices),
             cross=bool(cross),
+            least=vector.least,
         )
         for vector in vectors_of(layer, cross)
     ]
@@ -245,9 +247,10 @@ def find_units(
         Anything that holds SpeechBrain's Conformer, Transformer or
         Branchformer layers (encoder and decoder) or feed-forward modules,
         for instance a ``TransformerASR``, or chains of fully connected layers
-        in a Sequential container (torch's or SpeechBrain's), for instance the
-        DNN of a ``CRDNN``. The last Linear of a chain is no group, and
-        neither is a layer that the model holds under two names.
+        and of convolutions in a Sequential container (torch's or
+        SpeechBrain's), for instance the CNN and the DNN of a ``CRDNN``. The
+        last layer of a chain is no group, and neither is one that the model
+        holds under two names.
     targets : str or iterable of str, optional
         fnmatch patterns over group names, or kinds (``ffn``, ``query``,
         ``value``, ``conv``, ``fc``); None takes every group.
@@ -338,7 +341,7 @@ def _owners(model: nn.Module, group: UnitGroup) -> set[int]:
     layer = model.get_submodule(group.layer)
     if runs_in_order(layer):
         owners = members(layer, link_of(layer, group.site))
-        parameters = (stage.parameters(recurse=False) for stage in owners)
+        parameters = (stage.parameters() for stage in owners)
         return {id(part) for part in chain(owners, *parameters)}
     parameters = (entry_of(layer, one.parameter) for one in group.slices)
     return {id(part) for part in chain([layer], parameters)}

@@ -46,12 +46,15 @@ class UnitVector:
         Units per attention head; one entry where there are no heads.
     slices : tuple of ParameterSlice
         What each unit owns.
+    least : int
+        How many units the layer needs to run, be they dead ones.
     """
 
     site: str
     kind: str
     widths: tuple[int, ...]
     slices: tuple[ParameterSlice, ...]
+    least: int = 0
 
 
 def join(path: str, name: str) -> str:

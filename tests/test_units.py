@@ -190,10 +190,11 @@ def make_crdnn(**changes):
     return CRDNN(**{**sizes, **changes})
 
 
-def test_a_crdnn_gives_the_units_of_its_dnn():
+def test_a_crdnn_gives_the_units_of_its_cnn_and_its_dnn():
     names = [f"DNN.block_{i}.linear.w" for i in range(2)]
     crdnn = make_crdnn(projection_dim=5)
-    assert list(find_units(crdnn)) == names
+    channels = [f"CNN.block_0.conv_{i}" for i in (1, 2)]
+    assert list(find_units(crdnn)) == [*channels, *names]
     assert find_units(crdnn)[names[0]].layer == ""
     whole = nn.Sequential(crdnn, nn.Linear(6, 3))
     assert list(find_units(whole, "fc")) == [

@@ -311,7 +311,7 @@ def narrow_by_plan(model: nn.Module, plan: PathLike) -> nn.Module:
     """
     plan = PruningPlan.load(plan)
     plan.check(model)
-    return compaction.narrow(model, plan)
+    return compaction.narrow(model, plan.keep)
 
 
 def _require_vacant(output: Path) -> None:

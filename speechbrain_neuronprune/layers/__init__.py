@@ -21,7 +21,7 @@ from speechbrain_neuronprune.layers.attention import AttentionForm
 from speechbrain_neuronprune.layers.convolution import ConvolutionForm
 from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
 from speechbrain_neuronprune.layers.gating import GatingForm
-from speechbrain_neuronprune.layers.linear import LinearForm
+from speechbrain_neuronprune.layers.linear import ChainForm
 from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import ATTENTION, UnitGroup
 
@@ -30,7 +30,7 @@ FORMS: dict[Any, Any] = {
     ConvolutionModule: ConvolutionForm,
     ConvolutionBranch: GatingForm,
     ATTENTION: AttentionForm,
-    (nn.Sequential, Sequential): LinearForm,
+    (nn.Sequential, Sequential): ChainForm,
 }
 
 

@@ -1,6 +1,6 @@
-"""Chains of Linear layers: one draw wherever it matters, and the narrow form.
+"""Chains of layers: one draw wherever it matters, and the narrow form.
 
-A unit is gone when it is zero at the input of the next Linear. A LayerNorm on
+A unit is gone when it is zero at the input of the next layer. A LayerNorm on
 the way there takes statistics over all units, so the same mask is applied to
 its input as well, with one draw for all places.
 
@@ -14,6 +14,7 @@ Authors
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.chains import (
@@ -22,10 +23,12 @@ from speechbrain_neuronprune.chains import (
     members,
     normalizes_units,
 )
+from speechbrain_neuronprune.ends import fit_given, fit_taken, taken
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
 from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
 from speechbrain_neuronprune.units import UnitGroup
+from speechbrain_neuronprune.vectors import entry_of
 
 
 class ChainGate(nn.Module):
@@ -59,12 +62,15 @@ class ChainGate(nn.Module):
     def forward(
         self, x: Tensor, first: bool = True, last: bool = True
     ) -> Tensor:
-        """Multiply ``x`` (batch, ..., units) by the draw of this pass."""
+        """Multiply ``x`` (batch, ..., units) by the draw of this pass; units
+        may be there several times, band after band."""
         if first or self.drawn is None:
             self.drawn = self.units.mask(len(x) if x.ndim > 1 else 1)
         mask = self.drawn.to(x.dtype)
         if last:
             self.drawn = None
+        if x.shape[-1] > mask.shape[-1]:
+            mask = mask.repeat(1, x.shape[-1] // mask.shape[-1])
         if x.ndim == 1:
             return x * mask[0]
         return x * mask.view(len(mask), *[1] * (x.ndim - 2), mask.shape[-1])
@@ -83,14 +89,14 @@ class _MaskInput:
 
 
 def gate_of(consumer: nn.Module) -> UnitGate | None:
-    """The gate over the inputs of a Linear, or None."""
+    """The gate over the inputs of a layer, or None."""
     gate = getattr(consumer, "gate", None)
     return None if gate is None else gate.units
 
 
 def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
     """Put a gate over the inputs of some stages, or take the present one
-    away (None). It is registered with the last of them, the Linear that
+    away (None). It is registered with the last of them, the layer that
     consumes the units."""
     consumer = places[-1]
     if hasattr(consumer, "gate"):
@@ -100,10 +106,10 @@ def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
         consumer.gate = ChainGate(gate, places)
 
 
-class LinearForm:
+class ChainForm:
     """How the chains of a Sequential container are gated and narrowed.
 
-    A gate is registered as ``gate`` of the Linear that consumes the units.
+    A gate is registered as ``gate`` of the layer that consumes the units.
     """
 
     @staticmethod
@@ -129,7 +135,12 @@ class LinearForm:
         keep: dict[str, Tensor],
     ) -> nn.Module:
         """The container without the removed units. A Linear without inputs
-        gives its bias, so an emptied group needs nothing in its place."""
+        gives its bias, so an emptied group needs nothing in its place; a
+        convolution keeps as many dead channels as it needs to run."""
+        keep = {
+            group.site: _kill(layer, group, keep[group.site])
+            for group in groups
+        }
         links = [
             link_of(layer, site)
             for site, units in keep.items()
@@ -141,10 +152,28 @@ class LinearForm:
         return layer
 
 
+@torch.no_grad()
+def _kill(layer: nn.Module, group: UnitGroup, keep: Tensor) -> Tensor:
+    """Let removed units stay where a layer cannot do with fewer, with all
+    that they own at zero: they are zeros, which nothing listens to."""
+    missing = group.least - int(keep.sum())
+    if missing <= 0:
+        return keep
+    dead = (~keep).nonzero().flatten().cpu()[:missing]
+    for one in group.slices:
+        entry = entry_of(layer, one.parameter)
+        index = one.index[dead].flatten().to(entry.device)
+        entry.index_fill_(one.dim, index, 0.0)
+    keep = keep.clone()
+    keep[dead] = True
+    return keep
+
+
 def _fit(layer: nn.Module, link: Link, kept: int) -> None:
     """Make the sizes of a link's stages those of their cut parameters."""
-    layer.get_submodule(link.producer).out_features = kept
-    layer.get_submodule(link.consumer).in_features = kept
+    fit_given(layer.get_submodule(link.producer), kept)
+    consumer = layer.get_submodule(link.consumer)
+    fit_taken(consumer, taken(consumer))
     for path, _ in link.between:
         stage = layer.get_submodule(path)
         if normalizes_units(stage):

@@ -28,6 +28,9 @@ class PartialLayerNorm(nn.Module):
         As in ``torch.nn.LayerNorm``.
     kept : int, optional
         How many channels survive; by default as many as ``weight`` has.
+    bands : tuple of int
+        Sizes of the dimensions before the channels that are normalised
+        together with them.
 
     Example
     -------
@@ -49,11 +52,13 @@ class PartialLayerNorm(nn.Module):
         channels: int,
         eps: float = 1e-5,
         kept: int | None = None,
+        bands: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.weight = _own(weight)
         self.bias = _own(bias)
-        self.kept = len(weight) if kept is None else kept
+        self.kept = weight.shape[-1] if kept is None else kept
+        self.bands = bands
         self.channels = channels
         self.eps = eps
 
@@ -74,23 +79,25 @@ class PartialLayerNorm(nn.Module):
             Over the surviving channels.
         """
         if isinstance(norm, cls):
-            channels = norm.channels
+            shape = *norm.bands, norm.channels
         else:
-            channels = norm.normalized_shape[0]
-        return cls(norm.weight, norm.bias, channels, norm.eps, kept)
+            shape = norm.normalized_shape
+        *bands, channels = shape
+        tensors = norm.weight, norm.bias
+        return cls(*tensors, channels, norm.eps, kept, tuple(bands))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., kept)."""
         # The fused kernel over a few zeros is faster than the formula above
         # spelled out, and sums in the order of the masked model.
-        filled = F.pad(x, (0, self.channels - self.kept))
-        normal = F.layer_norm(filled, (self.channels,), eps=self.eps)
-        normal = normal[..., : self.kept]
-        if self.weight is not None:
-            normal = normal * self.weight
-        if self.bias is not None:
-            normal = normal + self.bias
-        return normal.to(x.dtype)
+        filled, weight, bias = map(self._fill, (x, self.weight, self.bias))
+        shape = (*self.bands, self.channels)
+        normal = F.layer_norm(filled, shape, weight, bias, eps=self.eps)
+        return normal[..., : self.kept].to(x.dtype)
+
+    def _fill(self, x: Tensor | None) -> Tensor | None:
+        removed = self.channels - self.kept
+        return None if x is None else F.pad(x, (0, removed))
 
     def extra_repr(self) -> str:
         """The sizes, for ``print(model)``."""

@@ -25,7 +25,23 @@ def set_child(model: nn.Module, path: str, child: nn.Module) -> None:
     setattr(model.get_submodule(parent), name, child)
 
 
-def _replace(layer: nn.Module, name: str, value: Tensor) -> None:
+def replace_entry(layer: nn.Module, name: str, value: Tensor) -> None:
+    """Put another tensor in place of a parameter or buffer.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        Changed in place.
+    name : str
+        Dotted name of the parameter or buffer.
+    value : torch.Tensor
+        What takes its place; as a parameter it learns if the old one did.
+
+    Raises
+    ------
+    PlanError
+        If the name is neither a parameter's nor a buffer's.
+    """
     owner_path, _, attribute = name.rpartition(".")
     owner = layer.get_submodule(owner_path)
     old = getattr(owner, attribute)
@@ -83,4 +99,4 @@ def cut_parameters(
         stays = torch.ones(value.shape[dim], dtype=torch.bool)
         stays[torch.cat(cuts)] = False
         index = stays.nonzero().flatten().to(value.device)
-        _replace(layer, name, value.index_select(dim, index))
+        replace_entry(layer, name, value.index_select(dim, index))

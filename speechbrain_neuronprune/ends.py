@@ -1,0 +1,139 @@
+"""The two ends of a chain's link: layers that give units, and that take them.
+
+Linear layers do both, and so do SpeechBrain's two-dimensional convolutions,
+whose units are channels. Channels stand last, (batch, time, bands, channels),
+and a layer that flattens takes them band by band.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Iterable
+
+import torch
+from speechbrain.nnet import CNN, RNN
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+# Both directions of torch's recurrent layers have input weights.
+TORCH_RECURRENT = (RNN.RNN, RNN.LSTM, RNN.GRU)
+RECURRENT = (*TORCH_RECURRENT, RNN.LiGRU, RNN.SLiGRU)
+
+
+def runs_as(module: nn.Module, kinds: Iterable[type]) -> bool:
+    """Of one of these classes; a subclass that has a forward of its own may
+    do anything (skip connections, low-rank updates) and does not count."""
+    return any(
+        isinstance(module, kind) and type(module).forward is kind.forward
+        for kind in kinds
+    )
+
+
+def is_linear(stage: nn.Module) -> bool:
+    """Whether a stage is a Linear that has its weights."""
+    return runs_as(stage, [nn.Linear]) and not is_lazy(stage.weight)
+
+
+def is_convolution(stage: nn.Module) -> bool:
+    """Whether a stage mixes channels, the last dimension, over bands and time.
+
+    With max_norm, a forward pass changes the weight.
+    """
+    return (
+        runs_as(stage, [CNN.Conv2d])
+        and stage.conv.groups == 1
+        and stage.max_norm is None
+        and not stage.skip_transpose
+    )
+
+
+def given(stage: nn.Module) -> int:
+    """How many units a stage gives; 0 if it gives none that are known."""
+    if is_linear(stage):
+        return stage.out_features
+    return stage.conv.out_channels if is_convolution(stage) else 0
+
+
+def giving(stage: nn.Module) -> tuple[str, ...]:
+    """The entries of which every unit that is given owns a row."""
+    if is_convolution(stage):
+        return ("conv.weight", "conv.bias")
+    return ("weight", "bias")
+
+
+def taking(stage: nn.Module) -> tuple[str, ...]:
+    """The entries of which every unit that is taken owns columns; none if it
+    is not known how a stage takes units."""
+    if is_linear(stage):
+        return ("weight",)
+    if is_convolution(stage):
+        return ("conv.weight",)
+    if not runs_as(stage, RECURRENT):
+        return ()
+    if not isinstance(stage, TORCH_RECURRENT):
+        return ("rnn.0.w.weight",)
+    return tuple(
+        f"rnn.{name}"
+        for name, _ in stage.rnn.named_parameters()
+        if name.startswith("weight_ih_l0")
+    )
+
+
+def taken(stage: nn.Module) -> int:
+    """How many inputs a stage takes that ``taking`` knows."""
+    names = taking(stage)
+    if not names:
+        return 0
+    owner, _, entry = names[0].rpartition(".")
+    return getattr(stage.get_submodule(owner), entry).shape[1]
+
+
+def takes(giver: nn.Module, taker: nn.Module) -> bool:
+    """Whether the second stage can take the units that the first one gives:
+    one by one, or, behind a convolution, flattened with their bands."""
+    units, inputs = given(giver), taken(taker)
+    if not units or not inputs:
+        return False
+    if is_linear(giver):
+        return is_linear(taker) and inputs == units
+    return inputs == units if is_convolution(taker) else inputs % units == 0
+
+
+def columns(inputs: int, units: int) -> Tensor:
+    """Where the units stand among flattened inputs, (units, bands)."""
+    bands = torch.arange(0, inputs, max(units, 1))
+    return torch.arange(units).unsqueeze(1) + bands
+
+
+def least(stage: nn.Module) -> int:
+    """How many units a layer must be left with to run.
+
+    torch has no convolution without output. SpeechBrain's first one, which
+    makes its input's single channel and takes it away again, would take away
+    an output's single channel as well.
+    """
+    if not is_convolution(stage):
+        return 0
+    return 2 if stage.unsqueeze else 1
+
+
+def fit_given(stage: nn.Module, units: int) -> None:
+    """Tell a stage how many units its cut parameters give."""
+    if is_convolution(stage):
+        stage.conv.out_channels = units
+    else:
+        stage.out_features = units
+
+
+def fit_taken(stage: nn.Module, inputs: int) -> None:
+    """Tell a stage how many inputs its cut parameters take."""
+    if is_linear(stage):
+        stage.in_features = inputs
+    elif is_convolution(stage):
+        # The wrapper's own in_channels stays: it computes its padding.
+        stage.conv.in_channels = inputs
+    elif isinstance(stage, TORCH_RECURRENT):
+        stage.rnn.input_size = inputs
+    else:
+        layer = stage.rnn[0]
+        layer.input_size = layer.w.in_features = inputs
