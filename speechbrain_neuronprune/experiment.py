@@ -5,7 +5,11 @@ Authors
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.files import PathLike
@@ -41,3 +45,39 @@ def beginning(path: PathLike) -> Iterator[None]:
             "check the yaml's path, or pass --output_folder=FOLDER with a "
             "folder that you may write to."
         ) from error
+
+
+def check_precision(
+    hparams: Mapping[str, Any], run_opts: RunOptions | Mapping[str, Any]
+) -> None:
+    """Refuse fp16 on a CPU, before anything else is done.
+
+    Arguments
+    ---------
+    hparams : mapping
+        The yaml, loaded.
+    run_opts : RunOptions or mapping
+        What the command line says; it goes before the yaml.
+
+    Raises
+    ------
+    TrainingError
+        If training or evaluation would be in fp16 there.
+
+    Example
+    -------
+    >>> check_precision({"precision": "fp16"}, {"device": "cpu"})
+    Traceback (most recent call last):
+    ...
+    speechbrain_neuronprune.errors.TrainingError: The precision fp16 needs ...
+    """
+    if isinstance(run_opts, RunOptions):
+        run_opts = {name: run_opts[name] for name in run_opts.overridden_args}
+    options = {**hparams, **run_opts}
+    device = options.get("device") or infer_device()
+    for name in ("precision", "eval_precision"):
+        if options.get(name) == "fp16" and device == "cpu":
+            raise TrainingError(
+                f"The {name} fp16 needs a GPU, but the device is {device}; "
+                f"pass --{name}=bf16 or --{name}=fp32, or --device=cuda."
+            )

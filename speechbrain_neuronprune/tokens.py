@@ -21,11 +21,16 @@ TOKEN_TYPES = ("word", "unigram", "bpe", "char")
 
 
 def train_tokenizer(
-    texts: Iterable[str], path: PathLike, token_type: str, vocab_size: int
+    texts: Iterable[str],
+    path: PathLike,
+    token_type: str,
+    vocab_size: int,
+    ends: bool = False,
 ) -> None:
     """Make a SentencePiece model; an existing one is kept.
 
-    Id 0 is the unknown token, which a CTC model uses as its blank.
+    Id 0 is the unknown token, which a CTC model uses as its blank. Ids 1 and
+    2 are beginning and end of an utterance, if a decoder needs them.
 
     Arguments
     ---------
@@ -38,6 +43,8 @@ def train_tokenizer(
     vocab_size : int
         How many tokens there shall be, the unknown one included; the size
         of the model's output layer.
+    ends : bool
+        Whether there shall be two more, for beginning and end.
 
     Raises
     ------
@@ -60,8 +67,10 @@ def train_tokenizer(
             f"There are no tokens of type {token_type!r}; use one of "
             f"{', '.join(TOKEN_TYPES)}."
         )
-    model = _train(list(texts), token_type, vocab_size)
+    more = 2 if ends else 0
+    model = _train(list(texts), token_type, vocab_size + more, ends)
     size = sentencepiece.SentencePieceProcessor(model_proto=model).vocab_size()
+    size -= more
     if size != vocab_size:
         raise DataError(
             f"The transcripts give {size} tokens of type {token_type!r} but "
@@ -72,7 +81,9 @@ def train_tokenizer(
         temporary.write_bytes(model)
 
 
-def _train(texts: list[str], token_type: str, vocab_size: int) -> bytes:
+def _train(
+    texts: list[str], token_type: str, vocab_size: int, ends: bool
+) -> bytes:
     model = io.BytesIO()
     # All words or characters count: with fewer, some would be unknown.
     every = token_type in ("word", "char")
@@ -86,8 +97,8 @@ def _train(texts: list[str], token_type: str, vocab_size: int) -> bytes:
             hard_vocab_limit=False,
             character_coverage=1.0,
             unk_id=0,
-            bos_id=-1,
-            eos_id=-1,
+            bos_id=1 if ends else -1,
+            eos_id=2 if ends else -1,
             pad_id=-1,
             minloglevel=2,
         )

@@ -31,6 +31,16 @@ def test_texts_survive_encoding(tmp_path, token_type, size):
         assert tokenizer.decode_ids(tokens) == text
 
 
+def test_a_decoder_has_tokens_of_beginning_and_end(tmp_path):
+    path = tmp_path / "tokenizer.model"
+    train_tokenizer(TEXTS, path, "word", 7, ends=True)
+    tokenizer = load_tokenizer(path)
+    assert (tokenizer.bos_id(), tokenizer.eos_id()) == (1, 2)
+    assert tokenizer.vocab_size() == 9
+    assert min(token for text in TEXTS for token in tokenizer.encode(text)) > 2
+    assert tokenizer.decode_ids([1, *tokenizer.encode(TEXTS[0]), 2]) == TEXTS[0]
+
+
 @pytest.mark.parametrize("size", [5, 64])
 def test_a_size_that_does_not_fit_names_the_one_that_does(tmp_path, size):
     path = tmp_path / "tokenizer.model"

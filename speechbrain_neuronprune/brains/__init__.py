@@ -8,10 +8,12 @@ from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
+from speechbrain_neuronprune.brains.chunks import ChunkedASR
 from speechbrain_neuronprune.brains.distillation import (
     DistillationMixin,
     DistilledASR,
 )
+from speechbrain_neuronprune.brains.encoder_decoder import DecoderASR
 from speechbrain_neuronprune.brains.recogniser import (
     AcousticModelASR,
     AdaptiveDropoutASR,
@@ -24,6 +26,8 @@ __all__ = [
     "AdaptiveDropoutASR",
     "AdaptiveDropoutMixin",
     "CTCRecogniser",
+    "ChunkedASR",
+    "DecoderASR",
     "DistillationMixin",
     "DistilledASR",
 ]

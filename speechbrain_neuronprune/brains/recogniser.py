@@ -55,22 +55,14 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     """
 
     network: tuple[str, ...] = ()  # modules from features to posteriors
+    interface = "EncoderASR"  # of speechbrain.inference, for the finished model
 
     def compute_forward(
         self, batch: Any, stage: sb.Stage
     ) -> tuple[Tensor, Tensor, list[list[int]] | None]:
         """Log-posteriors, their relative lengths and, but in training, the
         decoded tokens."""
-        batch = batch.to(self.device)
-        wavs, lengths = batch.sig
-        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
-            wavs, lengths = self.hparams.wav_augment(wavs, lengths)
-        features = self.hparams.compute_features(wavs)
-        features = self.modules.normalize(
-            features, lengths, epoch=self.hparams.epoch_counter.current
-        )
-        if stage == sb.Stage.TRAIN and self._masks_features:
-            features, lengths = self.hparams.fea_augment(features, lengths)
+        features, lengths = self.features(batch, stage)
         activations = self.activations(features, lengths)
         log_probs = self.hparams.log_softmax(activations)
         if stage == sb.Stage.TRAIN:
@@ -82,17 +74,36 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     ) -> Tensor:
         """The CTC loss; out of training also the word errors."""
         log_probs, lengths, hypotheses = predictions
-        tokens, token_lengths = batch.tokens
-        if stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment"):
-            tokens = self.hparams.wav_augment.replicate_labels(tokens)
-            token_lengths = self.hparams.wav_augment.replicate_labels(
-                token_lengths
-            )
         if stage != sb.Stage.TRAIN:
             self.errors.append(
                 batch.id, self.words(hypotheses), self.references(batch)
             )
+        tokens, token_lengths = self.labels(batch, stage)
         return self.hparams.ctc_cost(log_probs, tokens, lengths, token_lengths)
+
+    def features(self, batch: Any, stage: sb.Stage) -> tuple[Tensor, Tensor]:
+        """Normalised features (batch, time, bands) and their relative lengths
+        (batch,), augmented in training."""
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if self._augments(stage):
+            wavs, lengths = self.hparams.wav_augment(wavs, lengths)
+        features = self.hparams.compute_features(wavs)
+        features = self.modules.normalize(
+            features, lengths, epoch=self.hparams.epoch_counter.current
+        )
+        if stage == sb.Stage.TRAIN and self._masks_features:
+            features, lengths = self.hparams.fea_augment(features, lengths)
+        return features, lengths
+
+    def labels(self, batch: Any, stage: sb.Stage) -> tuple[Tensor, Tensor]:
+        """Tokens (batch, tokens) and their relative lengths (batch,), of every
+        utterance that ``features`` gives."""
+        if not self._augments(stage):
+            return batch.tokens
+        replicate = self.hparams.wav_augment.replicate_labels
+        tokens, lengths = batch.tokens
+        return replicate(tokens), replicate(lengths)
 
     def activations(self, features: Tensor, lengths: Tensor) -> Tensor:
         """What the network makes of features (batch, time, features), with
@@ -122,6 +133,9 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
             **{name: as_stage(module) for name, module in modules.items()},
             log_softmax=self.hparams.log_softmax,
         )
+
+    def _augments(self, stage: sb.Stage) -> bool:
+        return stage == sb.Stage.TRAIN and hasattr(self.hparams, "wav_augment")
 
     @property
     def _masks_features(self) -> bool:

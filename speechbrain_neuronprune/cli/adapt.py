@@ -23,7 +23,7 @@ from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
 )
-from speechbrain_neuronprune.experiment import beginning
+from speechbrain_neuronprune.experiment import beginning, check_precision
 
 
 @click.command()
@@ -118,6 +118,7 @@ def adapt(
         --target-split unlabelled --target-test test --output adapted
     """
     loaded = _adaptation_hparams(hparams, model_dir, target, output, changes)
+    check_precision(loaded, {"device": device})
     recogniser = load_model(model_dir, device)
     parts = {
         "target": _rows(target, target_split, labelled=False),

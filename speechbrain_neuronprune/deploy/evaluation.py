@@ -131,7 +131,7 @@ def score_split(
                 brain.references(batch),
             )
         if {"masked", "compact"} <= outputs.keys():
-            log_probs, lengths, _ = outputs["masked"]
+            log_probs, lengths, *_ = outputs["masked"]
             difference = valid_difference(
                 log_probs, outputs["compact"][0], lengths
             )

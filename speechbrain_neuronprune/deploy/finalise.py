@@ -21,6 +21,7 @@ from speechbrain_neuronprune.deploy.evaluation import (
     measure_costs,
     score_split,
 )
+from speechbrain_neuronprune.deploy.interfaces import INTERFACES
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
@@ -54,6 +55,7 @@ def finalise(
         brain.checkpointer, "model", hparams.number_of_checkpoints
     )
     logger.info("Averaged the last %d checkpoints", len(averaged))
+    brain.lead_average()
     plan = brain.make_plan()
     plan.save(folder / "plan.json")
     variants = make_variants(brain.pruned, plan)
@@ -136,6 +138,7 @@ def write_model(
         plan=plan,
         dense=variants["dense"],
         results=results,
+        interface=INTERFACES[brain.interface],
     )
 
 

@@ -145,3 +145,7 @@ modules:
 """
     + PRETRAINER,
 )
+
+INTERFACES = {
+    one.name: one for one in (ENCODER_ASR, STREAMING_ASR, ENCODER_DECODER_ASR)
+}

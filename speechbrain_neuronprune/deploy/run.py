@@ -162,6 +162,7 @@ def _load(folder: Path, device: str) -> CTCRecogniser:
     load_final_average(
         brain.checkpointer, "model", brain.hparams.number_of_checkpoints
     )
+    brain.lead_average()
     brain.modules.eval()
     return brain
 

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import functools
 import importlib.util
 import json
 import logging
@@ -249,6 +250,29 @@ def test_the_dense_control_takes_the_same_steps(corpus, tmp_path, recipe):
     split = results["splits"]["test-clean"]
     assert split["dense"] == split["masked"] == split["compact"]
     EncoderASR.from_hparams(source=str(output / "model"))
+
+
+@pytest.mark.parametrize(
+    "hparams", ["conformer_transformer_mini", "conformer_ctc_mini_streaming"]
+)
+def test_decoders_and_chunks(corpus, tmp_path, recipe, hparams, monkeypatch):
+    costs = functools.partial(finalise.measure_costs, rounds=1)
+    monkeypatch.setattr(finalise, "measure_costs", costs)
+    options = arguments(corpus, tmp_path / "run", hparams, other_targets=[])
+    recipe.main([*options, "--debug"])
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    split = results["splits"]["test-clean"]
+    assert split["identical"] == split["utterances"] == 3
+    assert results["max_difference"] < 1e-4
+    sizes = {k: v["parameters"] for k, v in results["cost"].items()}
+    assert sizes["compact"] == pytest.approx(0.6 * sizes["dense"], rel=0.02)
+
+
+def test_fp16_needs_a_gpu(corpus, tmp_path, recipe):
+    options = [*arguments(corpus, tmp_path / "run"), "--precision=fp16"]
+    with pytest.raises(TrainingError, match="fp16 needs a GPU.*bf16"):
+        recipe.main(options)
+    assert not list((tmp_path / "run" / "save").iterdir())
 
 
 def test_debug_mode(corpus, tmp_path, recipe):

@@ -38,7 +38,7 @@ from speechbrain_neuronprune.domain_adaptation import (
     DomainSpeech,
 )
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
-from speechbrain_neuronprune.experiment import beginning
+from speechbrain_neuronprune.experiment import beginning, check_precision
 from speechbrain_neuronprune.processes import join_processes
 
 
@@ -153,6 +153,7 @@ def main(arguments):
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     join_processes(run_opts)
     hparams = load_hparams(hparams_file, overrides)
+    check_precision(hparams, run_opts)
     run_on_main(prepare, args=[hparams])
     recogniser = load_model(
         hparams["starting_model"], run_opts.get("device", "cpu")

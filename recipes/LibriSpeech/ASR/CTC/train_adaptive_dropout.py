@@ -46,7 +46,7 @@ from speechbrain_neuronprune.deploy.finalise import finalise
 from speechbrain_neuronprune.deploy.run import make_brain
 from speechbrain_neuronprune.deploy.sizes import write_sizes
 from speechbrain_neuronprune.errors import NeuronPruneError
-from speechbrain_neuronprune.experiment import beginning
+from speechbrain_neuronprune.experiment import beginning, check_precision
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.processes import join_processes
 from speechbrain_neuronprune.starting_point import open_starting_point
@@ -98,6 +98,7 @@ def prepare(hparams, start):
         tokenizer,
         hparams["token_type"],
         hparams["vocab_size"],
+        ends="bos_index" in hparams,  # there is a decoder
     )
 
 
@@ -154,6 +155,7 @@ def main(arguments):
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     join_processes(run_opts)
     hparams = load_hparams(hparams_file, overrides)
+    check_precision(hparams, run_opts)
     start = open_start(hparams)
     run_on_main(prepare, args=[hparams, start])
     train, dev, tests = dataio_prepare(hparams)
