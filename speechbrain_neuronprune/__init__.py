@@ -24,6 +24,7 @@ from speechbrain_neuronprune.masking import masked
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import Cost, measure_cost
 from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.steering import steer_size
 from speechbrain_neuronprune.units import find_units
 
 __version__ = "0.1.0"
@@ -46,4 +47,5 @@ __all__ = [
     "rank_neurons",
     "select_hyper_hypo",
     "selective_update",
+    "steer_size",
 ]

@@ -30,6 +30,7 @@ def attach_adaptive_dropout(
     targets: Targets = None,
     scale: float = 10.0,
     gamma: float | None = None,
+    gate: type[AdaptiveDropout] = AdaptiveDropout,
 ) -> nn.Module:
     """Give every unit of a model a learned retention probability.
 
@@ -53,6 +54,8 @@ def attach_adaptive_dropout(
         given, schedule and penalty follow the optimiser that gets the model's
         parameters, and the training script needs no change, see
         ``follow_optimizer``.
+    gate : type
+        ``AdaptiveDropout``, or another gate in its place, for a comparison.
 
     Returns
     -------
@@ -78,13 +81,13 @@ def attach_adaptive_dropout(
             "connected ones."
         )
     gates = [
-        AdaptiveDropout(group.size, schedule=schedule, scale=scale)
+        gate(group.size, schedule=schedule, scale=scale)
         for group in groups.values()
     ]
     if gamma is not None:
         follow_optimizer(schedule, gates, gamma)
-    for group, gate in zip(groups.values(), gates, strict=True):
-        set_gate(model, group, gate)
+    for group, one in zip(groups.values(), gates, strict=True):
+        set_gate(model, group, one)
     return model
 
 
@@ -125,8 +128,20 @@ def settle(model: nn.Module, keep: Mapping[str, Tensor]) -> None:
     keep : mapping of str to torch.Tensor
         What stays, as in ``PruningPlan.keep``.
     """
-    for name, gate in adaptive_dropouts(model).items():
+    gates = adaptive_dropouts(model)
+    for gate in gates.values():
+        _absorb_offset(gate)
+    for schedule in {gate.schedule for gate in gates.values()}:
+        schedule.stop_steering()
+    for name, gate in gates.items():
         gate.settle(keep[name])
+
+
+@torch.no_grad()
+def _absorb_offset(gate: AdaptiveDropout) -> None:
+    """Move the offset of a steered schedule into the logits. It may have
+    gone far, with all logits, and a decision counts from zero."""
+    gate.logits += gate.schedule.offset / gate.scale
 
 
 def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:

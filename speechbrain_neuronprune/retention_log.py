@@ -15,6 +15,7 @@ from speechbrain_neuronprune.attach import (
     kept_parameters,
 )
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.units import (
     UnitGroup,
     count_parameters,
@@ -23,6 +24,9 @@ from speechbrain_neuronprune.units import (
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 EDGES = list(range(-20, 21))
+# Units that have left a model that shrinks are farther away than this, and
+# nothing else is.
+FARTHEST = 200.0
 
 
 @torch.no_grad()
@@ -60,6 +64,35 @@ def retention_figures(model: nn.Module, others: int = 0) -> dict[str, Any]:
             for name, gate in gates.items()
         },
         **_logit_figures(groups, gates),
+    }
+
+
+def schedule_figures(schedule: RetentionSchedule | None) -> dict[str, Any]:
+    """Describe c(t), and what steers it.
+
+    Arguments
+    ---------
+    schedule : RetentionSchedule or None
+        The schedule of a model's gates; None if it has none.
+
+    Returns
+    -------
+    dict
+        c, its offset at the end of the decline, and the parameters that are
+        steered to; None for what there is not.
+
+    Example
+    -------
+    >>> schedule_figures(RetentionSchedule(10.0, -2.0))
+    {'c': 10.0, 'c_offset': 0.0, 'steered_parameters': None}
+    """
+    if schedule is None:
+        return dict.fromkeys(("c", "c_offset", "steered_parameters"))
+    steering = schedule.steering
+    return {
+        "c": schedule.c(),
+        "c_offset": float(schedule.offset),
+        "steered_parameters": None if steering is None else steering.wanted,
     }
 
 
@@ -103,7 +136,8 @@ def _logit_figures(
     """Quantiles and histograms of the retention logits, per kind."""
     betas: dict[str, list[torch.Tensor]] = {}
     for name, gate in gates.items():
-        betas.setdefault(groups[name].kind, []).append(gate.beta().flatten())
+        beta = gate.beta().flatten().clamp(-FARTHEST, FARTHEST)
+        betas.setdefault(groups[name].kind, []).append(beta)
     logits = {kind: torch.cat(parts).cpu() for kind, parts in betas.items()}
     edges = torch.tensor(EDGES, dtype=torch.float32)
     return {

@@ -175,15 +175,12 @@ def solve_for_parameters(
             "model=."
         )
     counter = ParameterCounter(selection.model)
-    total = others + count_parameters(selection.model)
-    wanted = _as_count(target, total)
 
     def count(number: int) -> int:
         return others + counter(make_plan(selection.best(number)))
 
-    least, most = count(0), count(selection.size)
-    if least > 1.01 * wanted or wanted > 1.01 * most:
-        raise _out_of_reach(target, least, most, total)
+    total = others + count_parameters(selection.model)
+    wanted = wanted_count(target, total, count(0), count(selection.size))
     low, high = 0, selection.size
     while high - low > 1:
         middle = (low + high) // 2
@@ -193,6 +190,41 @@ def solve_for_parameters(
             high = middle
     closest = min((low, high), key=lambda n: abs(count(n) - wanted))
     return selection.best(closest)
+
+
+def wanted_count(target: int | float, total: int, least: int, most: int) -> int:
+    """What a target means as a number of parameters.
+
+    Arguments
+    ---------
+    target : int or float
+        Parameters, or a fraction of all.
+    total : int
+        All parameters.
+    least : int
+        Parameters with no unit kept.
+    most : int
+        Parameters with every unit kept.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    PlanError
+        If no choice of units can give it.
+
+    Example
+    -------
+    >>> wanted_count(0.5, total=300, least=100, most=300)
+    150
+    """
+    wanted = _as_count(target, total)
+    if least > 1.01 * wanted or wanted > 1.01 * most:
+        raise _out_of_reach(target, least, most, total)
+    return wanted
 
 
 def _as_count(target: int | float, total: int) -> int:

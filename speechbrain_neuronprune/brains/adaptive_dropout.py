@@ -19,6 +19,8 @@ from speechbrain_neuronprune.attach import (
     retention_logits,
     settle,
 )
+from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
+from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.draws import draw_apart
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
@@ -32,11 +34,13 @@ from speechbrain_neuronprune.processes import (
 from speechbrain_neuronprune.retention_log import (
     alive_units,
     retention_figures,
+    schedule_figures,
 )
+from speechbrain_neuronprune.shrinking import remaining, whole_form
 from speechbrain_neuronprune.units import count_parameters
 
 
-class AdaptiveDropoutMixin:
+class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
     """Makes a ``Brain`` train the gates of one of its modules.
 
     Put it before the Brain in the bases. It needs the gates attached to the
@@ -48,9 +52,20 @@ class AdaptiveDropoutMixin:
     Brain's ``opt_class``. A model without gates trains as it would without
     the mixin.
 
+    With ``steer_size: True`` among the hyperparameters, training itself is led
+    to ``target_parameters``, see ``steer_size``, and the threshold c_end then
+    leaves that size.
+
     With a ``settle_step`` among the hyperparameters, the units are decided at
     that step, by the rule of ``make_plan``, and the remaining steps train the
     network that will be left.
+
+    With ``shrink: True`` among the hyperparameters, the units that are decided
+    against leave the model at ``settle_step``, optimisers included, and all
+    later steps cost less. With ``shrink_every``, units also leave before: after
+    every so many epochs those which ``make_plan`` would remove and which are
+    drawn with a probability below ``shrink_below``. After ``fit``, the model
+    has its shapes back, see ``shrinking.grow``.
 
     With ``output_folder`` among the hyperparameters, a line per epoch goes to
     ``retention.jsonl`` there.
@@ -66,7 +81,7 @@ class AdaptiveDropoutMixin:
     @property
     def schedule(self) -> RetentionSchedule | None:
         """c(t), shared by the gates; None for a model without any."""
-        modules = self.pruned.modules()
+        modules = whole_form(self.pruned).modules()
         return next(
             (m for m in modules if isinstance(m, RetentionSchedule)), None
         )
@@ -79,13 +94,14 @@ class AdaptiveDropoutMixin:
         if schedule is None:
             return True
         settled = self._settle_step is None or self._settling_is_due
-        return schedule.c() <= schedule.c_end and settled
+        return schedule.ended and settled
 
     # ------------------------------------------------------------ optimisers
 
     def init_optimizers(self) -> None:
         """Give the logits one optimiser and all the rest another."""
         self._refuse_followed_schedule()
+        self._steer()
         logits = list(retention_logits(self.pruned))
         groups = _without(self._parameter_groups(), logits)
         self.optimizer = self.opt_class(groups)
@@ -130,9 +146,12 @@ class AdaptiveDropoutMixin:
     # ------------------------------------------------------------ decisions
 
     def _settle(self) -> None:
+        self._steer_exactly()
         # One process decides for all of them.
         plan = main_process_only(self.make_plan)()
-        settle(self.pruned, plan.keep)
+        settle(self.pruned, remaining(self.pruned, plan))
+        if self._shrinks:
+            self._shrink(plan)
         self._rewrap()
 
     def _stay_settled(self) -> None:
@@ -144,6 +163,8 @@ class AdaptiveDropoutMixin:
             return
         for gate in gates:
             gate.logits.requires_grad_(False)
+        if self._shrinks:
+            self._shrink_as_before()
         self._rewrap()
 
     def _rewrap(self) -> None:
@@ -161,8 +182,9 @@ class AdaptiveDropoutMixin:
         return step is not None and self.schedule.step >= step
 
     def make_plan(self) -> PruningPlan:
-        """Decide which units stay, as the hyperparameters say:
-        ``target_parameters`` of the whole model, or else ``threshold``.
+        """Decide which units stay: by c_end if the training was steered to
+        its size, else as the hyperparameters say, by ``target_parameters``
+        of the whole model or by ``threshold``.
 
         Returns
         -------
@@ -171,6 +193,8 @@ class AdaptiveDropoutMixin:
         """
         if self.schedule is None:
             return PruningPlan({})
+        if self._steered and self.schedule.units >= 0:
+            return self._plan()
         target = self.hparams.target_parameters
         if target is not None:
             return self.plan_for(target)
@@ -201,7 +225,7 @@ class AdaptiveDropoutMixin:
 
     def _plan(self, **rule: float | int) -> PruningPlan:
         return PruningPlan.from_retention(
-            self.pruned,
+            whole_form(self.pruned),
             round_to=self.hparams.round_to,
             balance_heads=self.hparams.balance_heads,
             **rule,
@@ -228,10 +252,14 @@ class AdaptiveDropoutMixin:
     def on_fit_start(self) -> None:
         """Recover, then drop log lines of epochs that will run again."""
         check_batch_norms(self.modules, self.device)
+        self._check_shrinking()
         super().on_fit_start()
         draw_apart()
         if self.schedule is not None and self._settling_is_due:
             self._stay_settled()
+        elif self._shrinks:
+            self._shrink_as_before()
+            self._rewrap()
         if if_main_process() and self._retention_log is not None:
             self._retention_log.drop_after(self._epochs_done())
 
@@ -241,6 +269,7 @@ class AdaptiveDropoutMixin:
         """Log the gates after validation, before a checkpoint is saved."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = stage_loss
+            self._let_go(epoch)
         if stage == sb.Stage.VALID and if_main_process():
             self._log_retention(stage_loss, epoch)
         super().on_stage_end(stage, stage_loss, epoch)
@@ -272,16 +301,16 @@ class AdaptiveDropoutMixin:
         return 0 if counter is None else counter.current
 
     def _retention_figures(self) -> dict[str, Any]:
-        return retention_figures(self.pruned, self.other_parameters)
+        whole = whole_form(self.pruned)
+        return retention_figures(whole, self.other_parameters)
 
     def _log_retention(self, valid_loss: float, epoch: int) -> None:
         if self._retention_log is None:
             return
-        schedule = self.schedule
         line = {
             "epoch": epoch,
             "step": self.optimizer_step,
-            "c": None if schedule is None else schedule.c(),
+            **schedule_figures(self.schedule),
             **self._retention_figures(),
             "train_loss": _finite(getattr(self, "train_loss", None)),
             "valid_loss": _finite(valid_loss),

@@ -136,7 +136,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.logits += sign.view_as(self.logits) * CERTAIN / self.scale
         self.logits.requires_grad_(False)
         self.logits.grad = None  # an optimiser would move on with its momentum
-        self._recall()
+        self.recall()
 
     @property
     def settled(self) -> bool:
@@ -145,7 +145,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         return bool((distance > CERTAIN / 2).all())
 
     @torch.no_grad()
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """Read from the logits what is settled; this asks the device."""
         kept = (self.logits > 0).float().unsqueeze(0)
         self.decided = kept if self.settled else None
@@ -154,7 +154,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
         if not self.logits.is_meta:
-            self._recall()
+            self.recall()
 
     def penalty(self, gamma: float = 1e-5) -> Tensor:
         """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.

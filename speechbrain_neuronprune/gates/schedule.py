@@ -7,10 +7,13 @@ Authors
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.stock import AbsentInStock
+
+# What steering adds to a state dict, and what it is without steering.
+STEERED = {"offset": 0.0, "steered_units": -1}
 
 
 class RetentionSchedule(AbsentInStock):
@@ -26,6 +29,10 @@ class RetentionSchedule(AbsentInStock):
     every model that holds the schedule. Somebody calls ``advance`` after every
     optimiser step, unless the schedule follows the optimiser by itself
     (``follow_optimizer``).
+
+    Where a size is steered to (``steer_size``), the decline leads to ``c_end``
+    plus an ``offset``, which follows the units. The offset and the number of
+    units steered to (-1: none) are buffers too.
 
     Arguments
     ---------
@@ -71,7 +78,11 @@ class RetentionSchedule(AbsentInStock):
         self.steps = int(steps)
         self.hold = int(hold)
         self.follower: Any = None  # see follow_optimizer
+        self.steering: Any = None  # see steer_size
         self.register_buffer("steps_taken", torch.zeros((), dtype=torch.long))
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("steered_units", torch.tensor(-1))
+        self._step, self._units = 0, -1  # what the buffers hold, on the host
         # c(t) as a tensor: reading it costs the gates no host
         # synchronisation and torch.compile no recompilation.
         self.register_buffer(
@@ -80,35 +91,82 @@ class RetentionSchedule(AbsentInStock):
 
     def forward(self, step: int | None = None) -> float:
         """c at a step (the current one by default)."""
-        step = self.step if step is None else step
-        progress = min(max((step - self.hold) / self.steps, 0.0), 1.0)
-        return progress * self.c_end + (1.0 - progress) * self.c_start
+        progress = self.progress(step)
+        return self._unsteered(progress) + progress * float(self.offset)
 
     def c(self) -> float:
         """c at the current step."""
         return self.forward()
 
+    def progress(self, step: int | None = None) -> float:
+        """Which part of the decline is over at a step (by default now)."""
+        step = self.step if step is None else step
+        return min(max((step - self.hold) / self.steps, 0.0), 1.0)
+
+    def _unsteered(self, progress: float) -> float:
+        return progress * self.c_end + (1.0 - progress) * self.c_start
+
+    @property
+    def ended(self) -> bool:
+        """Whether the decline is over."""
+        return self.step >= self.hold + self.steps
+
     @property
     def step(self) -> int:
         """Optimiser steps taken so far."""
-        return int(self.steps_taken)
+        return self._step
 
     @step.setter
     def step(self, value: int) -> None:
-        self.steps_taken.fill_(int(value))
-        self.centre.fill_(self.forward(int(value)))
+        self._step = int(value)
+        self.steps_taken.fill_(self._step)
+        self._move_centre()
+
+    @property
+    def units(self) -> int:
+        """How many units are steered to; -1 if nothing is steered."""
+        return self._units
 
     def advance(self, steps: int = 1) -> None:
         """Count optimiser steps; call it once after each of them."""
         self.step = self.step + steps
+        if self.steering is not None:
+            self.steering.look()
+
+    def lead(self, offset: Tensor | float, units: int) -> None:
+        """Let the decline end elsewhere.
+
+        Arguments
+        ---------
+        offset : torch.Tensor or float
+            How far from ``c_end``; a tensor need not leave its device.
+        units : int
+            For how many units.
+        """
+        self._units = int(units)
+        self.steered_units.fill_(self._units)
+        self.offset.fill_(offset)
+        self._move_centre()
+
+    def stop_steering(self) -> None:
+        """Let the decline end at c_end again, for good."""
+        self.steering = None
+        self.lead(0.0, self.units)
+
+    def _move_centre(self) -> None:
+        progress = self.progress()
+        moved = self.offset * progress + self._unsteered(progress)
+        self.centre.copy_(moved)
 
     def _apply(self, *arguments: Any, **options: Any) -> nn.Module:
         """Move to a device; in a half precision, c(t) would be rounded to
         below c_end, and units that stay would go."""
-        exact = self.centre
+        exact = {"centre": self.centre, "offset": self.offset}
         super()._apply(*arguments, **options)
-        if self.centre.dtype != exact.dtype:
-            self.centre = exact.to(self.centre.device)
+        for name, value in exact.items():
+            moved = getattr(self, name)
+            if moved.dtype != value.dtype:
+                setattr(self, name, value.to(moved.device))
         return self
 
     def _save_to_state_dict(
@@ -117,8 +175,9 @@ class RetentionSchedule(AbsentInStock):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         # All gates hold this schedule. SpeechBrain averages checkpoints by
         # adding in place, so their entries must not share memory.
-        key = f"{prefix}steps_taken"
-        destination[key] = destination[key].clone()
+        for name in ("steps_taken", *STEERED):
+            key = f"{prefix}{name}"
+            destination[key] = destination[key].clone()
 
     def extra_repr(self) -> str:
         """The settings, for ``print(model)``."""
@@ -127,6 +186,12 @@ class RetentionSchedule(AbsentInStock):
             f"steps={self.steps}, hold={self.hold}"
         )
 
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        super()._load_from_state_dict(*arguments)
-        self.step = self.step  # c(t) follows the restored step
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *others: Any
+    ) -> None:
+        if f"{prefix}steps_taken" in state_dict:
+            for name, value in STEERED.items():  # checkpoints before steering
+                state_dict.setdefault(f"{prefix}{name}", torch.tensor(value))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+        self._units = int(self.steered_units)
+        self.step = int(self.steps_taken)  # c(t) follows the restored step

@@ -13,6 +13,7 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechbrain_neuronprune import (
+    PruningPlan,
     RetentionSchedule,
     adaptive_dropouts,
     attach_adaptive_dropout,
@@ -23,7 +24,7 @@ from speechbrain_neuronprune.brains import (
     AdaptiveDropoutMixin,
 )
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
-from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.errors import PlanError, TrainingError
 from speechbrain_neuronprune.units import count_parameters
 
 BATCHES = 6
@@ -49,7 +50,9 @@ class PruningToy(AdaptiveDropoutMixin, Toy):
 
 @pytest.fixture
 def make_brain(tmp_path, make_asr):
-    def build(gated=True, epochs=2, settle_step=None, **run_opts):
+    def build(
+        gated=True, epochs=2, settle_step=None, steer_size=False, **run_opts
+    ):
         torch.manual_seed(0)
         network = make_asr()
         if gated:
@@ -62,6 +65,7 @@ def make_brain(tmp_path, make_asr):
             "epoch_counter": counter,
             "output_folder": str(tmp_path),
             "settle_step": settle_step,
+            "steer_size": steer_size,
             "target_parameters": 0.6,
             "round_to": 1,
             "balance_heads": False,
@@ -195,6 +199,78 @@ def test_a_settled_model_has_the_wanted_size(make_brain):
     small = compact(brain.pruned, brain.make_plan())
     wanted = 0.6 * count_parameters(brain.pruned)
     assert count_parameters(small) == pytest.approx(wanted, rel=0.01)
+
+
+# --------------------------------------------------------------- steering
+
+
+def share_left(brain):
+    """The paper's rule; the hyperparameters have no threshold."""
+    small = compact(brain.pruned, PruningPlan.from_retention(brain.pruned))
+    return count_parameters(small) / count_parameters(brain.pruned)
+
+
+def test_a_steered_brain_ends_at_its_size_by_the_papers_rule(make_brain):
+    brain = make_brain(steer_size=True)
+    fit(brain)
+    assert share_left(brain) == pytest.approx(0.6, rel=0.02)
+    paper = PruningPlan.from_retention(brain.pruned).keep
+    for name, keep in brain.make_plan().keep.items():
+        assert torch.equal(keep, paper[name])
+    last = brain._retention_log.lines()[-1]
+    wanted = round(0.6 * count_parameters(brain.pruned))
+    assert last["steered_parameters"] == wanted
+    assert last["c"] == pytest.approx(-2.0 + last["c_offset"])
+
+
+def test_a_steered_brain_settles_at_its_size(make_brain):
+    brain = make_brain(steer_size=True, settle_step=9)
+    fit(brain)
+    assert brain.final_phase
+    assert all(g.settled for g in adaptive_dropouts(brain.pruned).values())
+    assert share_left(brain) == pytest.approx(0.6, rel=0.02)
+    longer = make_brain(steer_size=True, settle_step=9, epochs=3)
+    fit(longer)
+    assert longer.schedule.c() == -2.0
+    assert share_left(longer) == share_left(brain)
+
+
+def test_a_steered_brain_resumes_where_it_was(make_brain):
+    fit(make_brain(steer_size=True, epochs=1))
+    resumed = make_brain(steer_size=True, epochs=1)
+    fit(resumed)  # nothing left to do
+    assert resumed.schedule.units > 0
+    assert share_left(resumed) == pytest.approx(0.6, rel=0.02)
+
+
+def test_an_average_of_steered_checkpoints_is_steered_too(make_brain):
+    brain = make_brain(steer_size=True)
+    fit(brain)
+    gates = adaptive_dropouts(brain.pruned).values()
+    for gate in gates:  # as far from what was counted as averages can be
+        gate.logits.data.normal_()
+    brain.schedule.steering = None  # as in a run that is opened
+    brain.lead_average()
+    assert share_left(brain) == pytest.approx(0.6, rel=0.02)
+
+
+def test_steering_cannot_settle_before_the_decline_is_over(make_brain):
+    with pytest.raises(TrainingError, match="settled at step 3"):
+        fit(make_brain(steer_size=True, settle_step=3))
+
+
+def test_steering_to_an_impossible_size_stops_at_the_start(make_brain):
+    brain = make_brain(steer_size=True)
+    brain.hparams.target_parameters = 0.01
+    with pytest.raises(PlanError, match="target of 0.01 is out of reach"):
+        fit(brain)
+    assert brain.optimizer_step == 0
+
+
+def test_without_gates_there_is_nothing_to_steer(make_brain):
+    brain = make_brain(gated=False, steer_size=True, epochs=1)
+    fit(brain)
+    assert brain.optimizer_step == BATCHES
 
 
 def test_a_dense_model_trains_the_same_way(make_brain):

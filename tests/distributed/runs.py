@@ -88,6 +88,8 @@ def make_brain(folder, run_opts):
         "epoch_counter": counter,
         "lr_annealing": lambda optimizer: None,
         "settle_step": SETTLE_STEP,
+        "shrink": True,
+        "steer_size": True,
         "target_parameters": 0.6,
         "round_to": 1,
         "balance_heads": False,

@@ -32,6 +32,7 @@ TINY = {
     "lr_warmup_steps": 2,
     "max_batch_length": 2,
     "settle_step": 10,
+    "shrink": True,
     "target_parameters": 0.6,
 }
 # Of the output layer, which learns at once

@@ -71,6 +71,30 @@ def test_centre_follows_the_step_setter():
     assert torch.equal(schedule.centre, torch.tensor(0.0))
 
 
+def test_an_offset_is_the_end_that_the_decline_leads_to():
+    schedule = RetentionSchedule(10.0, -2.0, steps=10, hold=5)
+    schedule.lead(-4.0, units=3)
+    assert [schedule(t) for t in (0, 5, 10, 15, 90)] == [10, 10, 2, -6, -6]
+    assert not schedule.ended
+    schedule.advance(10)
+    assert schedule.c() == float(schedule.centre) == 2.0
+    schedule.advance(5)
+    assert schedule.ended
+    schedule.stop_steering()
+    assert schedule.c() == float(schedule.centre) == -2.0
+    assert schedule.units == 3  # that it was steered, a plan has to know
+
+
+def test_the_offset_is_saved_and_restored():
+    schedule = RetentionSchedule(10.0, -2.0, steps=10)
+    schedule.advance(10)
+    schedule.lead(torch.tensor(0.7), units=3)
+    fresh = RetentionSchedule(10.0, -2.0, steps=10)
+    fresh.load_state_dict(schedule.state_dict())
+    assert fresh.units == 3
+    assert torch.equal(fresh.centre, schedule.centre)
+
+
 def test_averages_of_checkpoints_keep_the_step():
     """SpeechBrain adds in place, and all gates hold one schedule."""
     schedule = RetentionSchedule(steps=100)
@@ -78,9 +102,11 @@ def test_averages_of_checkpoints_keep_the_step():
     states = []
     for step in (40, 42, 45):
         schedule.step = step
+        schedule.lead(step / 10.0, units=step)
         states.append(gates.state_dict())
     gates.load_state_dict(average_state_dicts(states))
-    assert schedule.step == 42
+    assert schedule.step == schedule.units == 42
+    assert float(schedule.offset) == pytest.approx(4.233, abs=1e-3)
     assert float(schedule.centre) == pytest.approx(schedule(42))
 
 
@@ -89,6 +115,8 @@ def test_a_model_in_half_precision_has_the_exact_centre(dtype):
     schedule = RetentionSchedule(10.0, -2.2, steps=1)
     gate = AdaptiveDropout(3, schedule=schedule)
     schedule.advance()
+    schedule.lead(0.01, units=3)
     gate.to(dtype)
     assert gate.keep().all()
+    assert float(schedule.offset) == pytest.approx(0.01, rel=1e-6)
     assert gate.logits.dtype == dtype

@@ -17,6 +17,8 @@ from speechbrain_neuronprune.units import count_parameters
 HPARAMS = Path(__file__).parents[2] / "hparams"
 NAMES = sorted(path.stem for path in HPARAMS.glob("conformer*.yaml"))
 OTHERS = {"tfcnn_ctc_mini": 13, "crdnn_ctc_mini": 12, "tfcnn_ctc": 13}
+# The kinds of units of those that are no Conformers
+KINDS = {"crdnn_ctc_mini": {"conv", "fc"}}
 PARTS = ("CNN", "Transformer", "ctc_lin")
 
 
@@ -60,7 +62,8 @@ def test_a_yaml_loads_and_recognises(name, tmp_path):
     lengths = torch.tensor([1.0, 0.5])
     encoded, _ = hparams["Transformer"](hidden, None, lengths)
     log_probs = hparams["log_softmax"](hparams["ctc_lin"](encoded))
-    assert log_probs.shape == (2, 13, hparams["vocab_size"])
+    tokens = hparams.get("output_neurons", hparams["vocab_size"])
+    assert log_probs.shape == (2, 13, tokens)
     assert bool(adaptive_dropouts(hparams["Transformer"])) != name.endswith(
         "_dense"
     )
@@ -74,7 +77,7 @@ def test_an_acoustic_model_loads_and_recognises(name, tmp_path):
     output = hparams["acoustic_model"](features, lengths)
     assert output.shape == (2, OTHERS[name], hparams["vocab_size"])
     kinds = {g.kind for g in find_units(hparams["acoustic_model"]).values()}
-    assert kinds == {"fc"}
+    assert kinds == KINDS.get(name, {"fc"})
 
 
 def test_every_yaml_is_tested():
@@ -139,12 +142,16 @@ def test_a_control_differs_in_size_and_gates_alone(name):
         "logits_lr",
         "logits_pull",
         "target_parameters",
+        "steer_size",
         "threshold",
         "round_to",
         "balance_heads",
         "other_targets",
         "retention_schedule",
         "settle_step",
+        "shrink",
+        "shrink_every",
+        "shrink_below",
         "logits_opt_class",
     }
 
@@ -173,3 +180,58 @@ def test_fine_tuning_differs_in_start_steps_and_distillation_alone(tmp_path):
         for each in (f"{name}_finetune", name)
     )
     assert steps <= dense_steps / 3
+
+
+def differing(name, other="conformer_ctc_mini"):
+    """The entries that are others, and those that there are besides."""
+    one, two = tree(name), tree(other)
+    assert two.keys() <= one.keys()
+    return {key for key in two if one[key] != two[key]}, one.keys() - two.keys()
+
+
+def test_rivals_differ_in_gates_and_decisions_alone():
+    assert differing("conformer_ctc_mini_rivals") == (
+        {"experiment_name", "Transformer"},
+        {"gate", "brain_class"},
+    )
+
+
+def test_streaming_differs_in_chunks_alone():
+    assert differing("conformer_ctc_mini_streaming") == (
+        {"experiment_name"},
+        {
+            "brain_class",
+            "chunk_size",
+            "left_context_chunks",
+            "dynchunktrain_config_sampler",
+        },
+    )
+
+
+def test_a_transformer_differs_in_its_decoder_alone(tmp_path):
+    name = "conformer_transformer_mini"
+    changed, more = differing(name)
+    assert changed == {
+        "experiment_name",
+        "Transformer",
+        "ctc_lin",
+        "modules",
+        "model",
+    }
+    assert more == {
+        "brain_class",
+        "num_decoder_layers",
+        "bos_index",
+        "eos_index",
+        "output_neurons",
+        "seq_lin",
+        "seq_cost",
+        "ctc_weight",
+        "ctc_scorer",
+        "scorer",
+        "search_ctc_weight",
+        "beam_size",
+        "valid_search",
+    }
+    searcher = load(name, tmp_path)["valid_search"]
+    assert searcher.fc.w.out_features == 43

@@ -1,0 +1,231 @@
+"""What a model that shrinks in training was before it shrank.
+
+Its shapes are remembered, without data. By them the model saves and loads
+itself as if nothing had left it: what is gone are zeros, and gates that are
+closed for good. So all checkpoints of a run are of one shape, whenever units
+left, and whoever reads them needs to know nothing of it.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.shrinking.origins import (
+    Origin,
+    narrow_gated,
+    schedules,
+    trace,
+)
+from speechbrain_neuronprune.units import supported_units
+
+# Logits of units that have left, in units of beta. Farther away than whatever
+# settles or steers takes the logits of others.
+GONE = -1e4
+
+
+class DenseForm:
+    """The shapes of a model before it shrank, its gates, and what is left.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Before anything has left it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = _shapes_of(model)
+        self.handles: list[Any] = []
+        self.keep = {
+            name: torch.ones(group.size, dtype=torch.bool)
+            for name, group in supported_units(model).items()
+        }
+
+    def remaining(self, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A decision over the units from before, for those that are left."""
+        return {
+            name: keep[name].cpu()[here]
+            for name, here in self.keep.items()
+            if name in keep
+        }
+
+    def origins(self, live: nn.Module) -> dict[str, Origin]:
+        """Where the entries of the model that shrank were."""
+        return trace(self.model, self.keep, _device(live))
+
+    # ------------------------------------------------------------- the gates
+
+    @torch.no_grad()
+    def read_gates(self, live: nn.Module) -> None:
+        """Take over the logits of the units that are left."""
+        whole = adaptive_dropouts(self.model)
+        for name, gate in adaptive_dropouts(live).items():
+            logits = whole[name].logits
+            logits[self.keep[name].to(logits.device)] = gate.logits
+            logits.requires_grad_(gate.logits.requires_grad)
+
+    @torch.no_grad()
+    def close(self) -> None:
+        """Write into the logits which units are gone: a checkpoint tells it
+        by them, as it does of settled ones."""
+        for name, gate in adaptive_dropouts(self.model).items():
+            newly = left_units(gate) & ~self.keep[name].to(gate.logits.device)
+            gate.logits[newly] += GONE / gate.scale
+
+    # ------------------------------------------------------------ state dicts
+
+    def whole_state(
+        self, live: nn.Module, state: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The state dict that the model would have had."""
+        self.read_gates(live)
+        origins, device = self.origins(live), _device(live)
+        parts = {
+            origin.name: (origin, state[name])
+            for name, origin in origins.items()
+            if name in state
+        }
+        whole = {}
+        for name, value in self.model.state_dict().items():
+            base = _filled(value, device)
+            if name in parts and torch.is_tensor(base):
+                origin, part = parts[name]
+                base = origin.spread(part, base)
+            elif name in state and name not in origins:
+                base = state[name]
+            whole[name] = base
+        return whole
+
+    def part_of(
+        self,
+        live: nn.Module,
+        own: Mapping[str, Any],
+        whole: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """What the model that shrank shall load of a state dict; ``own`` is
+        its own one."""
+        origins, dense = self.origins(live), self.model.state_dict()
+        part = {name: v for name, v in whole.items() if name not in dense}
+        for name, value in own.items():
+            origin = origins.get(name)
+            source = name if origin is None else origin.name
+            if source not in dense:
+                part[name] = value  # narrowing has made it
+            elif source in whole:
+                given = whole[source]
+                cut = origin and given.shape == dense[source].shape
+                part[name] = origin.take(given) if cut else given
+        return part
+
+    # -------------------------------------------------------------- to and fro
+
+    def shrink(self, live: nn.Module, keep: Mapping[str, Tensor]) -> None:
+        """Remove more units from the model; hooks then see to its states."""
+        narrow_gated(live, self.remaining(keep))
+        self.keep = dict(keep)
+        self.close()
+        if dense_form(live) is None:
+            live.dense_form = self
+            self.handles = [
+                live.register_state_dict_post_hook(_save_whole),
+                live.register_load_state_dict_pre_hook(_load_part),
+            ]
+
+    @torch.no_grad()
+    def grow(self, live: nn.Module) -> None:
+        """Give a model its shapes back, with zeros for what is gone."""
+        state = live.state_dict()
+        device = _device(live)
+        memo: dict[int, Any] = {
+            id(value): nn.Parameter(_filled(value, device), value.requires_grad)
+            for value in self.model.parameters()
+        }
+        whole = copy.deepcopy(self.model, memo | schedules(self.model))
+        whole.train(live.training)
+        for handle in self.handles:
+            handle.remove()
+        del live.dense_form
+        # Whoever holds the model, or watches it by hooks, still does.
+        old = vars(whole).items()
+        vars(live).update({k: v for k, v in old if "hooks" not in k})
+        live.load_state_dict(state)
+
+
+def dense_form(model: nn.Module) -> DenseForm | None:
+    """The form that a model had before it shrank; None if it never did."""
+    return getattr(model, "dense_form", None)
+
+
+def left_units(gate: AdaptiveDropout) -> Tensor:
+    """The units of a gate that nobody has closed for good, bool."""
+    limit = 0.0 if gate.settled else GONE / 2
+    return gate.scale * gate.logits.detach().float() > limit
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _shapes_of(model: nn.Module) -> nn.Module:
+    """A copy without data. What is small stays: the logits are copied,
+    buffers shared, and so is c(t)."""
+    memo: dict[int, Any] = dict(schedules(model))
+    memo |= {id(buffer): buffer for buffer in model.buffers()}
+    gates = adaptive_dropouts(model).values()
+    logits = {id(gate.logits) for gate in gates}
+    for value in model.parameters():
+        if id(value) not in logits:
+            shape = torch.empty_like(value, device="meta")
+            memo[id(value)] = nn.Parameter(shape, value.requires_grad)
+    return copy.deepcopy(model, memo)
+
+
+def _filled(value: Any, device: torch.device) -> Any:
+    if not torch.is_tensor(value):
+        return value
+    if value.is_meta:
+        return torch.zeros_like(value, device=device)
+    return value.detach().to(device, copy=True)
+
+
+def _save_whole(
+    module: nn.Module, state: dict, prefix: str, metadata: dict
+) -> None:
+    """After ``state_dict``: put the whole state in place of the part."""
+    form = dense_form(module)
+    if form is not None:
+        part = _pop(state, prefix)
+        whole = form.whole_state(module, part)
+        state.update({prefix + name: one for name, one in whole.items()})
+
+
+def _load_part(
+    module: nn.Module, state: dict, prefix: str, *others: Any
+) -> None:
+    """Before ``load_state_dict``: take the part of a whole state."""
+    form = dense_form(module)
+    if form is not None:
+        own = _own_state(module)
+        part = form.part_of(module, own, _pop(state, prefix))
+        state.update({prefix + name: one for name, one in part.items()})
+
+
+def _pop(state: dict, prefix: str) -> dict[str, Any]:
+    """The entries of one module, taken out of a state dict."""
+    names = [name for name in state if name.startswith(prefix)]
+    return {name.removeprefix(prefix): state.pop(name) for name in names}
+
+
+def _own_state(module: nn.Module) -> dict[str, Any]:
+    form = vars(module).pop("dense_form")
+    try:
+        return module.state_dict()
+    finally:
+        module.dense_form = form
