@@ -48,7 +48,13 @@ def write_run(
     hparams = load_hyperpyyaml(yaml)
     brain = make_brain(hparams, {"device": "cpu", "noprogressbar": True})
     hparams["normalize"].train()(15 * torch.randn(4, 50, 20) - 20, epoch=0)
-    train_tokenizer(TEXTS, save / "tokenizer.model", "word", vocab_size=4)
+    train_tokenizer(
+        TEXTS,
+        save / "tokenizer.model",
+        "word",
+        vocab_size=4,
+        ends="bos_index" in hparams,
+    )
     for name in ("first", "last"):
         for gate in adaptive_dropouts(hparams["model"]).values():
             torch.nn.init.normal_(gate.logits)
@@ -56,3 +62,14 @@ def write_run(
             name=name, meta={"final_phase": True}
         )
     return folder
+
+
+def rival_brain(folder: Path, **changes: Any) -> Any:
+    """A Brain of the smallest Conformer, untrained, with a gate and a way to
+    decide of its own: tags of yaml, ``!name:package.Class``."""
+    overrides = TINY | {"output_folder": str(folder)} | changes
+    text = "\n".join(f"{name}: {value}" for name, value in overrides.items())
+    path = HPARAMS / "conformer_ctc_mini_rivals.yaml"
+    with open(path, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, text)
+    return make_brain(hparams, {"device": "cpu", "noprogressbar": True})

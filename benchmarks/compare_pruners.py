@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""Adaptive dropout beside everything else that makes a Conformer small.
+
+All methods begin with the same weights of a seed, see the same speech in the
+same order, and take the same number of steps; the size is that of the whole
+model, as a share of the dense one:
+
+dense             the model that all others are cut from
+narrow            a dense model of that size, with smaller layers
+shallow           a dense model of that size, with fewer blocks
+paper             adaptive dropout as the paper sets it: c(t) falls from the
+                  first step on, nothing is settled, gamma is 1e-5
+adaptive dropout  as we set it, see real_speech.py
+hard concrete     gates of L0 regularisation at the same places, with Lagrange
+                  multipliers for the size (Louizos et al. 2018, Wang et al.
+                  2020)
+magnitude, Taylor, random
+                  the dense model, cut in the middle of its training to the
+                  units with the largest weights, to those on which the loss
+                  depends the most, or to any
+
+    python benchmarks/compare_pruners.py DATA_FOLDER --output results/pruners
+
+Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
+the plot are made; with --show, from that file alone. Finished runs are not run
+again, and one that was stopped goes on where it stopped. The rest is as in
+real_speech.py.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
+from real_speech import (
+    DECISION,
+    DENSE,
+    GATES,
+    SHORT_STEPS,
+    STEPS_PER_EPOCH,
+    dense_arm,
+    difference,
+    parse,
+    run_folder,
+    run_recipe,
+    train_all,
+)
+
+from speechbrain_neuronprune.epoch_log import EpochLog
+from speechbrain_neuronprune.files import atomic_path
+from speechbrain_neuronprune.report.canvas import new_figure, plot_style
+
+SIZES = (0.46, 0.3, 0.15)
+# Width and feed-forward width; number of blocks and feed-forward width
+NARROW = {0.46: (64, 256), 0.3: (52, 200), 0.15: (36, 136)}
+SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
+OURS, PAPER = "adaptive dropout", "paper"
+HARD_CONCRETE = "hard concrete"
+
+PACKAGE = "!name:speechbrain_neuronprune"
+YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
+# A gate that is always open: c(t) does not move, and nothing pulls
+STILL = {"logits_pull": 0.0}
+# Method: what it changes in the yaml
+METHODS: dict[str, dict[str, Any]] = {
+    OURS: {},
+    HARD_CONCRETE: {
+        **STILL,
+        "c_start": 3.0,
+        "c_end": 3.0,
+        "gate": f"{PACKAGE}.gates.hard_concrete.HardConcrete",
+        "brain_class": f"{PACKAGE}.brains.size_penalty.SizePenaltyASR",
+    },
+    **{
+        method: {
+            **STILL,
+            "gate": f"{PACKAGE}.gates.open_gate.OpenGate",
+            "brain_class": f"{PACKAGE}.brains.one_shot.{brain}",
+        }
+        for method, brain in {
+            "magnitude": "MagnitudeASR",
+            "Taylor": "TaylorASR",
+            "random": "RandomUnitsASR",
+        }.items()
+    },
+}
+FAITHFUL = {"hold_steps": 0.0, "decline_steps": 0.5}  # shares of the steps
+
+
+def shallow_arm(blocks: int, hidden: int) -> tuple[str, dict[str, Any]]:
+    """The yaml without gates, with fewer blocks."""
+    yaml, changes = dense_arm(96, hidden)
+    return yaml, changes | {"num_encoder_layers": blocks}
+
+
+def pruned_arm(method: str, size: float) -> tuple[str, dict[str, Any]]:
+    """The yaml with gates, and what a method changes there."""
+    sizes = {"target_parameters": size, "other_targets": [size]}
+    yaml = YAML if method == OURS else RIVALS
+    return yaml, {**GATES, **sizes, **METHODS[method]}
+
+
+def paper_arm() -> tuple[str, dict[str, Any]]:
+    """Adaptive dropout as the paper has it; one run gives all sizes."""
+    return YAML, {
+        "transformer_dropout": 0.0,
+        "logits_pull": 1e-5,
+        "target_parameters": max(SIZES),
+        "other_targets": list(SIZES),
+    }
+
+
+# Name of an arm: its yaml, and what it changes there
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+    DENSE: dense_arm(96, 384),
+    PAPER: paper_arm(),
+    **{
+        f"{method} {size}": pruned_arm(method, size)
+        for size in SIZES
+        for method in METHODS
+    },
+    **{f"narrow {size}": dense_arm(*NARROW[size]) for size in SIZES},
+    **{f"shallow {size}": shallow_arm(*SHALLOW[size]) for size in SIZES},
+}
+
+
+def is_gated(arm: str) -> bool:
+    """Whether an arm cuts a model with gates."""
+    return ARMS[arm][0] in (YAML, RIVALS)
+
+
+def schedule(arm: str, steps: int) -> dict[str, Any]:
+    """What an arm's yaml is told about a training of so many steps."""
+    shares = FAITHFUL if arm == PAPER else DECISION
+    return {
+        "number_of_epochs": steps // STEPS_PER_EPOCH,
+        "short_steps": SHORT_STEPS,
+        **{
+            name: round(share * steps)
+            for name, share in shares.items()
+            if is_gated(arm)
+        },
+    }
+
+
+# ------------------------------------------------------------------ running
+
+WRITING = threading.Lock()
+
+
+def log_of(output: Path) -> EpochLog:
+    """The line per finished run."""
+    return EpochLog(output / "runs.jsonl")
+
+
+def train(options: argparse.Namespace, arm: str, seed: int) -> None:
+    """Train one of the arms, unless it is complete, and log it."""
+    yaml, changes = ARMS[arm]
+    run_recipe(
+        options,
+        arm,
+        seed,
+        yaml,
+        {**schedule(arm, options.steps), **changes},
+    )
+    log = log_of(options.output)
+    with WRITING:
+        known = {(line["arm"], line["seed"]) for line in log.lines()}
+        if (arm, seed) not in known:
+            log.append(read_run(options, arm, seed))
+
+
+def read_run(
+    options: argparse.Namespace, arm: str, seed: int
+) -> dict[str, Any]:
+    """What counts of a finished run."""
+    folder = run_folder(options.output, arm, seed)
+    sizes, results = (
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in ("sizes.json", "results.json")
+    )
+    wanted = [str(size) for size in ARMS[arm][1].get("other_targets", [])]
+    return {
+        "arm": arm,
+        "seed": seed,
+        "steps": options.steps,
+        "macs": results["cost"]["compact"]["macs"],
+        "sizes": {name: sizes[name] for name in wanted or [DENSE]},
+    }
+
+
+# ------------------------------------------------------------------ reading
+
+
+def rows_of(lines: list[dict]) -> Iterator[tuple[str, str, dict]]:
+    """Method, size and figures of every model that was made."""
+    for line in lines:
+        for size, figures in line["sizes"].items():
+            method, _, named = line["arm"].rpartition(" ")
+            if size == DENSE:
+                # A dense model of its own: of the size that its arm names
+                size = named if method else ""
+            macs = line["macs"] if len(line["sizes"]) == 1 else None
+            name = method or line["arm"]
+            yield name, size, {**figures, "seed": line["seed"], "macs": macs}
+
+
+def collect(lines: list[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Method and size to the figures of its seeds, ordered by seed."""
+    table: dict[tuple[str, str], list[dict]] = {}
+    for method, size, figures in rows_of(lines):
+        table.setdefault((size, method), []).append(figures)
+    for runs in table.values():
+        runs.sort(key=lambda run: run["seed"])
+    return table
+
+
+def matched(one: list[dict], other: list[dict]) -> tuple[list, list]:
+    """The runs of seeds that both have."""
+    seeds = {run["seed"] for run in one} & {run["seed"] for run in other}
+    return tuple(
+        [run for run in runs if run["seed"] in seeds] for runs in (one, other)
+    )
+
+
+def summarize(lines: list[dict]) -> list[dict[str, Any]]:
+    """A row per method and size: error rates over seeds, and differences to
+    the dense model and to adaptive dropout of that size."""
+    table = collect(lines)
+    dense = table["", DENSE]
+    whole = dense[0]["parameters"]
+    rows = []
+    for (size, method), runs in table.items():
+        parameters = float(np.mean([run["parameters"] for run in runs]))
+        row = {
+            "size": size,
+            "method": method,
+            "seeds": [run["seed"] for run in runs],
+            "parameters": parameters,
+            "share": parameters / whole,
+            "macs": _mean([run["macs"] for run in runs]),
+        }
+        ours = table.get((size, OURS))
+        for split in dense[0]["splits"]:
+            rates = [run["splits"][split]["wer"] for run in runs]
+            row[split] = {
+                **mean_and_spread(rates),
+                "to dense": _difference(runs, dense, split),
+                "to ours": ours and _difference(runs, ours, split),
+            }
+        rows.append(row)
+    return sorted(rows, key=lambda row: (-row["share"], row["method"]))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else float(np.mean(values))
+
+
+def _difference(one: list, other: list, split: str) -> dict | None:
+    one, other = matched(one, other)
+    return difference(one, other, split) if one and one != other else None
+
+
+# ------------------------------------------------------------------ showing
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table."""
+    splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
+    head = ["size", "method", "seeds", "parameters", "MACs"]
+    for split in splits:
+        head += [f"{split} WER", f"{split}: to dense", f"{split}: to ours"]
+    lines = []
+    for row in rows:
+        macs = "" if row["macs"] is None else f"{row['macs'] / 1e6:,.0f} M"
+        cells = [row["size"] or "1", row["method"], str(len(row["seeds"]))]
+        cells += [f"{row['parameters']:,.0f}", macs]
+        for split in splits:
+            rate = row[split]
+            cells += [
+                mean_cell(rate),
+                interval_cell(rate["to dense"]),
+                interval_cell(rate["to ours"]),
+            ]
+        lines.append(cells)
+    return markdown_table(head, lines)
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Error rate over size, a line per method."""
+    splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
+    with plot_style():
+        figure = new_figure(4.5 * len(splits), 3.6)
+        axes = figure.subplots(1, len(splits), squeeze=False)[0]
+        for axis, split in zip(axes, splits, strict=True):
+            for method in dict.fromkeys(row["method"] for row in rows):
+                mine = [row for row in rows if row["method"] == method]
+                axis.errorbar(
+                    [100 * row["share"] for row in mine],
+                    [row[split]["mean"] for row in mine],
+                    [row[split]["spread"] for row in mine],
+                    marker="o",
+                    capsize=2,
+                    label=method,
+                )
+            axis.set_title(split)
+            axis.set_xlabel("parameters, % of dense")
+            axis.set_ylabel("word error rate, %")
+        axes[-1].legend(frameon=False)
+        with atomic_path(path) as temporary:
+            figure.savefig(
+                temporary, format="png", dpi=150, bbox_inches="tight"
+            )
+
+
+def show(path: Path) -> None:
+    """Print the table, and draw the plot beside the file."""
+    lines = EpochLog(path).lines()
+    if not any(line["arm"] == DENSE for line in lines):
+        raise SystemExit(f"{path} has no finished run of the arm {DENSE!r}.")
+    rows = summarize(lines)
+    plot(rows, path.with_suffix(".png"))
+    print(markdown(rows))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, then print and draw the comparison."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--show"]:
+        show(Path(arguments[1]))
+        return
+    options = parse(arguments, __doc__, ARMS)
+    train_all(options, options.arms, train)
+    show(log_of(options.output).path)
+
+
+if __name__ == "__main__":
+    main()

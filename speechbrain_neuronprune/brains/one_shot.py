@@ -1,0 +1,122 @@
+"""Recognisers that are cut once, by a score, to compare with.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.units import UnitGroup, find_units
+from speechbrain_neuronprune.vectors import entry_of
+
+
+class OneShotMixin(ABC):
+    """Trains the whole model, cuts it at ``settle_step`` to
+    ``target_parameters`` by a score of every unit, and trains what is left.
+
+    Give the model ``OpenGate`` gates.
+    """
+
+    @abstractmethod
+    def scores(self) -> dict[str, Tensor]:
+        """A number per unit, the higher the more worth keeping."""
+
+    def plan_for(self, target: float | int) -> PruningPlan:
+        """The plan that leaves a given size: the units with the highest
+        scores, or those that are settled."""
+        gates = adaptive_dropouts(self.pruned).values()
+        if all(gate.settled for gate in gates):
+            return super().plan_for(target)
+        return PruningPlan.from_scores(
+            self.scores(),
+            self.pruned,
+            target_parameters=target,
+            round_to=self.hparams.round_to,
+            balance_heads=self.hparams.balance_heads,
+            others=self.other_parameters,
+        )
+
+
+class MagnitudeASR(OneShotMixin, AdaptiveDropoutASR):
+    """Keeps the units with the largest weights."""
+
+    def scores(self) -> dict[str, Tensor]:
+        """Sums of squares of all that a unit owns, relative to its group:
+        weights of different layers have different sizes."""
+        return {
+            name: relative(magnitudes(self.pruned, group))
+            for name, group in find_units(self.pruned).items()
+        }
+
+
+class TaylorASR(OneShotMixin, AdaptiveDropoutASR):
+    """Keeps the units on which the loss depends the most."""
+
+    def scores(self) -> dict[str, Tensor]:
+        """The importance that the gates have noted, relative to what it
+        saves: to parameters."""
+        groups = find_units(self.pruned)
+        return {
+            name: gate.importance / groups[name].parameters_per_unit
+            for name, gate in adaptive_dropouts(self.pruned).items()
+        }
+
+
+class RandomUnitsASR(OneShotMixin, AdaptiveDropoutASR):
+    """Keeps any units."""
+
+    def scores(self) -> dict[str, Tensor]:
+        """Numbers that depend on the seed alone."""
+        generator = torch.Generator().manual_seed(self.hparams.seed)
+        return {
+            name: torch.rand(group.size, generator=generator)
+            for name, group in find_units(self.pruned).items()
+        }
+
+
+@torch.no_grad()
+def magnitudes(model: torch.nn.Module, group: UnitGroup) -> Tensor:
+    """Sums of squares of the parameters that units own.
+
+    Arguments
+    ---------
+    model : torch.nn.Module
+        The model.
+    group : UnitGroup
+        One of its groups.
+
+    Returns
+    -------
+    torch.Tensor
+        (units,), float64.
+
+    Example
+    -------
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)
+    ... )
+    >>> for values in model.parameters():
+    ...     _ = torch.nn.init.constant_(values, 2.0)
+    >>> magnitudes(model, find_units(model)["0"])
+    tensor([12., 12.], dtype=torch.float64)
+    """
+    layer = model.get_submodule(group.layer)
+    total = torch.zeros(group.size, dtype=torch.float64)
+    for one in group.slices:
+        squares = entry_of(layer, one.parameter).detach().cpu().double() ** 2
+        lines = squares.movedim(one.dim or 0, 0).reshape(-1, 1)
+        if one.dim is not None:
+            lines = lines.reshape(squares.shape[one.dim], -1)
+        total += lines.sum(1)[one.index.cpu()].sum(1)
+    return total
+
+
+def relative(scores: Tensor) -> Tensor:
+    """Scores of one group, with a mean of one."""
+    return scores / scores.mean().clamp(min=torch.finfo(scores.dtype).tiny)

@@ -1,0 +1,93 @@
+"""A recogniser whose loss is led to a size, to compare with.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any
+
+import speechbrain as sb
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.units import count_parameters, find_units
+
+
+class SizeMultipliers(nn.Module):
+    """Lagrange multipliers of a size: linear * gap + quadratic * gap^2.
+
+    They climb where the model's parameters descend (Wang, Wohlwend and Lei,
+    "Structured pruning of large language models", EMNLP 2020, sec. 3.3).
+
+    Example
+    -------
+    >>> multipliers = SizeMultipliers()
+    >>> multipliers(torch.tensor(0.5)).backward()
+    >>> multipliers.linear.grad, multipliers.quadratic.grad
+    (tensor(0.5000), tensor(0.2500))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Parameter(torch.zeros(()))
+        self.quadratic = nn.Parameter(torch.zeros(()))
+
+    def forward(self, gap: Tensor) -> Tensor:
+        """The penalty for being larger than wanted by ``gap``."""
+        return self.linear * gap + self.quadratic * gap.square()
+
+
+class SizePenaltyMixin:
+    """Adds to the loss what the expected size is too large or too small.
+
+    The wanted size falls from the whole model to ``target_parameters`` while
+    the schedule of the gates declines. At ``settle_step``, the units that are
+    likeliest to stay are chosen for the exact size, as ever.
+    """
+
+    multiplier_lr = 0.02
+
+    def init_optimizers(self) -> None:
+        """Give the multipliers an optimiser that climbs."""
+        super().init_optimizers()
+        self.multipliers = SizeMultipliers().to(self.device)
+        climbing = torch.optim.Adam(
+            self.multipliers.parameters(), self.multiplier_lr, maximize=True
+        )
+        self.optimizers_dict["multipliers"] = climbing
+        self._make_recoverable("multipliers", self.multipliers)
+        self._make_recoverable("multipliers_optimizer", climbing)
+
+    def compute_objectives(
+        self, predictions: tuple, batch: Any, stage: sb.Stage
+    ) -> Tensor:
+        """The recogniser's loss and, until it is settled, the penalty."""
+        loss = super().compute_objectives(predictions, batch, stage)
+        if stage != sb.Stage.TRAIN or self.schedule.progress() == 0.0:
+            return loss
+        if self._settling_is_due:
+            return loss
+        return loss + self.multipliers(self.expected_share() - self.wanted)
+
+    @property
+    def wanted(self) -> float:
+        """The share of all parameters that is wanted now."""
+        progress = self.schedule.progress()
+        return 1.0 - progress * (1.0 - self.hparams.target_parameters)
+
+    def expected_share(self) -> Tensor:
+        """The share of all parameters that a draw leaves on average. No
+        weight of a Conformer belongs to units of two groups, so it is a sum
+        over units."""
+        groups = find_units(self.pruned)
+        lost = sum(
+            groups[name].parameters_per_unit * (1.0 - gate.retention()).sum()
+            for name, gate in adaptive_dropouts(self.pruned).items()
+        )
+        return 1.0 - lost / count_parameters(self.modules)
+
+
+class SizePenaltyASR(SizePenaltyMixin, AdaptiveDropoutASR):
+    """A Conformer for hard concrete gates."""

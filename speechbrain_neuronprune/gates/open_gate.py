@@ -1,0 +1,64 @@
+"""Gates that only measure, to compare adaptive dropout with.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.gate import UnitGate
+
+# How much of the importance so far stays after a batch.
+MEMORY = 0.98
+
+
+class OpenGate(AdaptiveDropout):
+    r"""Keeps every unit until it is settled, and notes how much each matters.
+
+    The mask :math:`m` of an utterance is one. To take the unit away would
+    change the loss by :math:`\partial L / \partial m` in the first order
+    (Molchanov et al., "Pruning convolutional neural networks for resource
+    efficient inference", ICLR 2017, eq. 7), so ``importance`` is the running
+    mean over utterances of its absolute value. It costs a product, and is
+    saved with the model.
+
+    Arguments are those of ``AdaptiveDropout``; the logits do not learn.
+
+    Example
+    -------
+    >>> gate = OpenGate(3)
+    >>> gate(torch.tensor([[1.0, -2.0, 0.0]])).sum().backward()
+    >>> gate.importance / gate.importance[0]
+    tensor([1., 2., 0.])
+    """
+
+    def __init__(self, *shape: int, **options: Any) -> None:
+        super().__init__(*shape, **options)
+        self.register_buffer("importance", torch.zeros(self.shape))
+
+    def mask(self, batch_size: int) -> Tensor:
+        """Ones, until it is settled."""
+        if not self.draws:
+            return super().mask(batch_size)
+        ones = torch.ones(
+            batch_size,
+            *self.shape,
+            device=self.logits.device,
+            requires_grad=True,
+        )
+        ones.register_hook(self._note)
+        return ones
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        return UnitGate.forward(self, x)
+
+    @torch.no_grad()
+    def _note(self, gradient: Tensor) -> None:
+        # A loss is a mean over utterances, whatever their number.
+        change = (gradient.abs() * len(gradient)).mean(0)
+        self.importance.lerp_(change, 1.0 - MEMORY)

@@ -1,0 +1,147 @@
+"""The comparison of pruners, on runs whose figures are made up.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from hyperpyyaml import load_hyperpyyaml
+
+HPARAMS = Path(__file__).parents[2] / "hparams"
+
+
+@pytest.fixture
+def script(load_benchmark):
+    return load_benchmark("compare_pruners")
+
+
+def figures(parameters, errors):
+    """20 utterances of 5 words with so many errors each."""
+    utterances = {f"u{i:02}": [errors(i), 5] for i in range(20)}
+    wer = float(sum(wrong for wrong, _ in utterances.values()))
+    split = {"wer": wer, "utterances": utterances}
+    return {"parameters": parameters, "splits": {"dev": split}}
+
+
+def line(arm, seed, **sizes):
+    return {"arm": arm, "seed": seed, "steps": 9, "macs": 8e6, "sizes": sizes}
+
+
+@pytest.fixture
+def lines():
+    """Dense has one error in each utterance, ours none, the paper's three."""
+    runs = []
+    for seed in (1, 2):
+        runs += [
+            line("dense", seed, dense=figures(1000, lambda i: 1)),
+            line("adaptive dropout 0.3", seed, **{"0.3": figures(300, int)}),
+            line("narrow 0.3", seed, dense=figures(310, lambda i: i % 2)),
+            line(
+                "paper",
+                seed,
+                **{
+                    size: figures(1000 * float(size), lambda i: 3)
+                    for size in ("0.46", "0.3")
+                },
+            ),
+        ]
+    runs[1]["sizes"]["0.3"] = figures(300, lambda i: 0)
+    runs[5]["sizes"]["0.3"] = figures(300, lambda i: 0)
+    return runs
+
+
+def test_every_method_and_size_has_a_row(script, lines):
+    rows = {(r["method"], r["size"]): r for r in script.summarize(lines)}
+    assert set(rows) == {
+        ("dense", ""),
+        ("adaptive dropout", "0.3"),
+        ("narrow", "0.3"),
+        ("paper", "0.3"),
+        ("paper", "0.46"),
+    }
+    assert rows["narrow", "0.3"]["share"] == 0.31
+    assert rows["narrow", "0.3"]["macs"] == 8e6
+    assert rows["paper", "0.3"]["macs"] is None  # one run, several sizes
+
+
+def test_differences_are_to_dense_and_to_ours_of_the_same_size(script, lines):
+    rows = {(r["method"], r["size"]): r["dev"] for r in script.summarize(lines)}
+    ours = rows["adaptive dropout", "0.3"]
+    assert ours["to dense"]["difference"] == pytest.approx(-20.0)
+    assert ours["to ours"] is None
+    assert rows["narrow", "0.3"]["to ours"]["difference"] == pytest.approx(10.0)
+    assert rows["paper", "0.46"]["to ours"] is None
+
+
+def test_seeds_that_one_of_two_lacks_are_left_out(script, lines):
+    rows = script.summarize([one for one in lines if one is not lines[0]])
+    ours = next(row for row in rows if row["method"] == "adaptive dropout")
+    assert ours["seeds"] == [1, 2]
+    assert ours["dev"]["to dense"]["difference"] == pytest.approx(-20.0)
+
+
+def test_table_and_plot_come_from_the_file_alone(
+    script, lines, tmp_path, capsys
+):
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    script.main(["--show", str(path)])
+    table = capsys.readouterr().out
+    assert "| 0.3 | adaptive dropout | 2 | 300 | 8 M | 0.00 ± 0.00 |" in table
+    assert (tmp_path / "runs.png").stat().st_size > 1000
+
+
+def test_without_the_dense_model_there_is_nothing_to_compare(script, tmp_path):
+    with pytest.raises(SystemExit, match="no finished run of the arm 'dense'"):
+        script.main(["--show", str(tmp_path / "runs.jsonl")])
+
+
+def test_a_finished_run_is_logged_once(script, tmp_path, monkeypatch):
+    arm = "Taylor 0.3"
+    options = script.parse(["d", "--output", str(tmp_path)], "", script.ARMS)
+    folder = script.run_folder(tmp_path, arm, 1)
+    folder.mkdir()
+    sizes = {"dense": figures(10, int), "0.3": figures(3, int)}
+    (folder / "sizes.json").write_text(json.dumps(sizes))
+    cost = {"cost": {"compact": {"macs": 7}}}
+    (folder / "results.json").write_text(json.dumps(cost))
+    for _ in range(2):
+        script.train(options, arm, 1)
+    [logged] = script.log_of(tmp_path).lines()
+    assert (logged["arm"], logged["seed"], logged["macs"]) == (arm, 1, 7)
+    assert list(logged["sizes"]) == ["0.3"]
+
+
+def parameters_of(script, arm, tmp_path):
+    name, changes = script.ARMS[arm]
+    overrides = {"data_folder": "d", "output_folder": str(tmp_path)}
+    overrides |= script.schedule(arm, 2000) | changes
+    text = "\n".join(f"{key}: {value}" for key, value in overrides.items())
+    with open(HPARAMS / f"{name}.yaml", encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, text + "\nvocab_size: 10")
+    return sum(
+        values.numel()
+        for module in hparams["modules"].values()
+        for name, values in module.named_parameters()
+        if not name.endswith("logits")
+    )
+
+
+@pytest.mark.parametrize("control", ["narrow", "shallow"])
+@pytest.mark.parametrize("size", [0.46, 0.3, 0.15])
+def test_controls_have_the_sizes_that_they_name(
+    script, control, size, tmp_path
+):
+    dense = parameters_of(script, "dense", tmp_path)
+    small = parameters_of(script, f"{control} {size}", tmp_path)
+    assert small == pytest.approx(size * dense, rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["adaptive dropout", "Taylor", "paper"])
+def test_yaml_takes_what_a_method_changes(script, method, tmp_path):
+    arm = method if method == "paper" else f"{method} 0.3"
+    dense = parameters_of(script, "dense", tmp_path)
+    assert parameters_of(script, arm, tmp_path) == dense
