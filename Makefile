@@ -26,6 +26,9 @@ DOMAIN  := $(RESULTS)/mini-domain
 START   := $(RESULTS)/mini-tfcnn
 ANALYSIS := $(RESULTS)/mini-analysis
 ADAPTED := $(RESULTS)/mini-adapted
+# Home speech that sounds like the new domain, and the model that replays it
+ALIKE   := $(RESULTS)/mini-alike
+REPLAYED := $(RESULTS)/mini-replayed
 CONDITION ?= room+noise:15
 
 # The model hub is never asked: whatever is missing must fail, not download.
@@ -105,6 +108,16 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
 	    --views=6 --fraction=0.5 --epochs=5 --patience=null \
 	    --output_folder $(ADAPTED) --device $(DEVICE)
+	$(BIN)/neuronprune-alike $(CORPUS)/train-clean $(DOMAIN)/train \
+	    $(ALIKE)/train --copies 2
+	$(BIN)/python $(RECIPE)/adapt_hyper_hypo.py \
+	    hparams/adapt_hyper_hypo.yaml --starting_model $(START)/model \
+	    --target_folder $(DOMAIN) --home_folder $(CORPUS) \
+	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
+	    --replay_folder $(ALIKE) --replay_splits "[train]" \
+	    --model=D --replay=1.0 --lr_all=0.0007 \
+	    --views=6 --fraction=0.5 --epochs=5 --patience=null \
+	    --output_folder $(REPLAYED) --device $(DEVICE)
 	@echo "The analysis is $(ANALYSIS)/report/report.html"
 	@echo "The patch is $(ADAPTED)/patch.safetensors"
 
@@ -118,7 +131,7 @@ bench: env  ## run the speed benchmarks; each prints a table, writes JSON
 
 clean:  ## remove .venv, caches and what the demo made
 	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED) \
-	    $(ANALYSIS)
+	    $(ANALYSIS) $(ALIKE) $(REPLAYED)
 	rm -rf build dist *.egg-info $(MODULES)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """How much faster is a compact encoder?
 
-Claim: the compact form of the large encoder (17 blocks of 512) reaches at
-least 85 % of the speed-up that its multiply-accumulates promise. The dense
-encoder and its compact forms take turns on 10 s of audio, which the front end
-turns into 251 frames; the speed-up is the median of the ratios within the
-rounds. The promise is the quotient of the multiply-accumulates.
+Claim: compact encoders reach most of the speed-up that their arithmetic
+promises, 95 % for the large one (17 blocks of 512), 85 % for the small one (12
+blocks of 144). The dense encoder and its compact forms take turns on 10 s of
+audio, which the front end turns into 251 frames; the speed-up is the median of
+the ratios within the rounds. The promise is the quotient of the
+multiply-accumulates that SpeechBrain's layers of these widths need: what ours
+pad, skip or remember does not count.
 
-Two kinds of plans keep 50 % or 25 % of the units of every group:
+Three kinds of plans keep about 50 % or 25 % of the units:
 
-even    equally many units per head, round numbers: what hardware likes
-ragged  every unit by the toss of a coin: heads and layers of uneven widths
+even       equally many units per head, round numbers: what hardware likes
+ragged     every unit by the toss of a coin: heads and layers of uneven widths
+retention  as learned retention leaves them: every head and every layer has a
+           share of its own, from nearly nothing to nearly all
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -35,10 +39,12 @@ from speechbrain_neuronprune.report.cost import (
     paired_ratio,
 )
 
-BAR = 0.85
+BARS = {"17x512": 0.95, "12x144": 0.85}
 ATTENTION = ("RelPosMHAXL", "RoPEMHA")
 SHARES = (0.5, 0.25)
 SECONDS = 10.0
+# How alike the shares of heads and layers are: a beta distribution's a + b
+CONCENTRATION = 6.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Size:
 
 SIZES = {
     "tiny": Size(1, 16, 32, 2, 3, frames=10, rounds=3),
+    "4x96": Size(4, 96, 384, 4, 15, frames=251, rounds=25),
+    "12x144": Size(12, 144, 576, 4, 31, frames=251, rounds=25),
     "17x512": Size(17, 512, 2048, 8, 31, frames=251, rounds=25),
 }
 
@@ -91,15 +99,63 @@ def ragged_plan(model: nn.Module, share: float) -> PruningPlan:
     )
 
 
-def build_models(size: Size, attention: str) -> dict[str, nn.Module]:
-    """Return the dense encoder and its compact forms."""
-    dense = build_encoder(size, attention)
-    models: dict[str, nn.Module] = {"dense": dense}
-    for share in SHARES:
-        for kind, plan in (("even", even_plan), ("ragged", ragged_plan)):
-            name = f"{kind} {100 * share:.0f} %"
-            models[name] = compact(dense, plan(dense, share))
-    return models
+def retention_plan(model: nn.Module, share: float) -> PruningPlan:
+    """Keep a random share of every head, or of a group without heads."""
+    shares = torch.distributions.Beta(
+        share * CONCENTRATION, (1.0 - share) * CONCENTRATION
+    )
+    return PruningPlan(
+        {
+            name: torch.cat(
+                [torch.rand(width) < shares.sample() for width in group.widths]
+            )
+            for name, group in find_units(model).items()
+        }
+    )
+
+
+PLANS = {"even": even_plan, "ragged": ragged_plan, "retention": retention_plan}
+
+
+def make_plans(model: nn.Module) -> dict[str, PruningPlan]:
+    """Return the plans of all kinds and shares; "dense" keeps everything."""
+    plans = {
+        f"{kind} {100 * share:.0f} %": make(model, share)
+        for share in SHARES
+        for kind, make in PLANS.items()
+    }
+    return {"dense": even_plan(model, 1.0), **plans}
+
+
+def macs_per_unit(size: Size, attention: str) -> dict[str, int]:
+    """Return, for every kind of group, the multiply-accumulates that one unit
+    takes in SpeechBrain's layer."""
+    frames, width = size.frames, size.d_model
+    distances = 2 * frames - 1
+    projections = 2 * width * frames
+    query = projections + frames * frames
+    if attention == "RelPosMHAXL":
+        query += distances * (width + frames)
+    else:
+        query *= 2  # a unit is a pair
+    return {
+        "ffn": projections,
+        "conv": (3 * width + size.kernel) * frames,
+        "query": query,
+        "value": projections + frames * frames,
+    }
+
+
+def promised(
+    model: nn.Module, plan: PruningPlan, size: Size, attention: str
+) -> float:
+    """Return the quotient of dense and compact multiply-accumulates."""
+    costs = macs_per_unit(size, attention)
+    dense = small = 0
+    for name, group in find_units(model).items():
+        dense += costs[group.kind] * group.size
+        small += costs[group.kind] * int(plan.keep[name].sum())
+    return dense / small
 
 
 def example(size: Size, attention: str) -> dict:
@@ -135,7 +191,9 @@ def benchmark(
 ) -> list[dict]:
     """Measure one size with one kind of attention; return a row per model."""
     size = SIZES[name]
-    models, arguments = build_models(size, attention), example(size, attention)
+    dense, arguments = build_encoder(size, attention), example(size, attention)
+    plans = make_plans(dense)
+    models = {key: compact(dense, plan) for key, plan in plans.items()}
     costs = {
         key: measure_cost(model, arguments, rounds=1, warmup=0)
         for key, model in models.items()
@@ -144,7 +202,7 @@ def benchmark(
     rows = []
     for key, cost in costs.items():
         speed_up = paired_ratio(times, "dense", key)
-        promised = costs["dense"].macs / cost.macs
+        promise = promised(dense, plans[key], size, attention)
         median = statistics.median(times[key])
         rows.append(
             {
@@ -158,8 +216,8 @@ def benchmark(
                 "median_ms": median,
                 "real_time_factor": median / 1000 / SECONDS,
                 "speed_up": speed_up,
-                "promised": promised,
-                "reached": speed_up / promised,
+                "promised": promise,
+                "reached": speed_up / promise,
             }
         )
     return rows
@@ -168,7 +226,7 @@ def benchmark(
 def print_row(row: dict) -> None:
     """Print a row of the table."""
     print(
-        f"{row['attention']:13}{row['model']:13}"
+        f"{row['size']:8}{row['attention']:13}{row['model']:16}"
         f"{row['parameters'] / 1e6:8.2f} M{row['macs'] / 1e9:8.2f} G"
         f"{row['median_ms']:9.1f}{row['speed_up']:10.2f}"
         f"{row['promised']:10.2f}{100 * row['reached']:9.0f} %",
@@ -181,7 +239,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = timing_parser(
         "Compare the latency of dense and compact encoders.",
         sizes=SIZES,
-        default=["17x512"],
+        default=list(BARS),
         name="compact_speed",
     )
     return parser.parse_args(arguments)
@@ -192,8 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     clock = set_up(options)
     print(
-        f"{'attention':13}{'model':13}{'parameters':>10}{'MACs':>10}{'ms':>9}"
-        f"{'speed-up':>10}{'promised':>10}{'reached':>11}"
+        f"{'size':8}{'attention':13}{'model':16}{'parameters':>10}"
+        f"{'MACs':>10}{'ms':>9}{'speed-up':>10}{'promised':>10}{'reached':>11}"
     )
     rows = []
     for name in options.sizes:
@@ -201,13 +259,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row in benchmark(name, attention, options.rounds, clock):
                 print_row(row)
                 rows.append(row)
-    worst = min(row["reached"] for row in rows)
-    met = worst >= BAR
+    met = {
+        name: print_verdict(name, bar, rows)
+        for name, bar in BARS.items()
+        if name in options.sizes
+    }
+    write_results(options, clock, bars=BARS, met=met, rows=rows)
+
+
+def print_verdict(name: str, bar: float, rows: Sequence[dict]) -> bool:
+    """Print whether all compact forms of one size meet the bar."""
+    worst = min(row["reached"] for row in rows if row["size"] == name)
+    met = worst >= bar
     print(
-        f"Bar: at least {100 * BAR:.0f} % of the promise: {verdict(met)} "
-        f"(worst {100 * worst:.0f} %)"
+        f"Bar for {name}: at least {100 * bar:.0f} % of the promise: "
+        f"{verdict(met)} (worst {100 * worst:.0f} %)"
     )
-    write_results(options, clock, bar=BAR, met=met, rows=rows)
+    return met
 
 
 if __name__ == "__main__":

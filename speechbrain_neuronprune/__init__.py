@@ -14,6 +14,7 @@ from speechbrain_neuronprune.attach import (
     attach_adaptive_dropout,
 )
 from speechbrain_neuronprune.compaction import apply_masks, compact
+from speechbrain_neuronprune.fast_layers import use_fast_layers
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.hyper_hypo import (
@@ -48,4 +49,5 @@ __all__ = [
     "select_hyper_hypo",
     "selective_update",
     "steer_size",
+    "use_fast_layers",
 ]

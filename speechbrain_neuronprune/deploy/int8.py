@@ -87,6 +87,11 @@ class Int8Weight(nn.Module):
         ).to(x.dtype)
         return out if bias is None else out + bias
 
+    def flatten(self, start_dim: int) -> "Int8Weight":
+        """As ``Tensor.flatten(1)``: a pointwise convolution's weight for
+        ``F.linear``. The values are (outputs, inputs) already."""
+        return self
+
     def split(self, rows: list[int]) -> tuple["Int8Weight", ...]:
         """As ``Tensor.split``: queries, keys and values of attention, where
         each is the projection of another sequence."""

@@ -14,6 +14,7 @@ from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.channels_last import use_channels_last
 from speechbrain_neuronprune.layers.constant import (
     ConstantConvolution,
     bias_of,
@@ -77,7 +78,8 @@ class EchoGate(nn.Module):
 class ConvolutionForm:
     """How ``ConvolutionModule`` is gated and narrowed.
 
-    The stock forward serves all forms: full context, causal, chunked.
+    The parts stay those of the stock module, so it serves all forms: full
+    context, causal, chunked.
     """
 
     @staticmethod
@@ -91,6 +93,7 @@ class ConvolutionForm:
         layer: ConvolutionModule, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
         """Put a gate in place (None removes it)."""
+        use_channels_last(layer)
         source = first = last = None
         if gate is not None:
             source = ChannelGate(gate)
@@ -115,6 +118,7 @@ class ConvolutionForm:
             )
         if keep["channels"].all():
             return layer
+        use_channels_last(layer)
         cut_parameters(layer, groups, keep)
         ConvolutionForm._fit(layer)
         return layer

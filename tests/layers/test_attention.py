@@ -68,16 +68,6 @@ def test_equals_stock(kind, masked):
     )
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 17])
-@pytest.mark.parametrize("mask_future", [False, True])
-def test_the_shift_by_a_view_is_the_stock_one(length, mask_future):
-    stock = build(RelPosMHAXL, mask_pos_future=mask_future)
-    scores = torch.randn(2, HEADS, length, 2 * length - 1, requires_grad=True)
-    torch.testing.assert_close(
-        ours(stock).rel_shift(scores), stock.rel_shift(scores), rtol=0, atol=0
-    )
-
-
 @pytest.mark.parametrize("kind", [RelPosMHAXL, MultiheadAttention])
 def test_float_masks_add_to_the_scores(kind):
     stock = build(kind)

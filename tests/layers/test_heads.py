@@ -4,17 +4,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_neuronprune.layers.heads import HeadPacking
+from speechbrain_neuronprune.layers.heads import HeadPacking, product_width
 
 widths = st.lists(st.integers(0, 6), min_size=1, max_size=5)
 
 
-@given(widths)
-def test_pack_inverts_padding(widths):
-    heads = HeadPacking(widths)
+@given(widths, st.integers(1, 9))
+def test_pack_inverts_padding(widths, at_least):
+    heads = HeadPacking(widths, at_least)
     packed = torch.randn(2, 3, sum(widths))
     padded = heads(packed)
-    assert padded.shape == (2, 3, len(widths), max(1, *widths, 1))
+    assert padded.shape == (2, 3, len(widths), max(at_least, *widths, 1))
     assert torch.equal(heads.pack(padded.flatten(-2)), packed)
 
 
@@ -28,3 +28,18 @@ def test_even_heads_are_a_view():
     packed = torch.randn(2, 6)
     padded = HeadPacking([3, 3])(packed)
     assert padded.data_ptr() == packed.data_ptr()
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=5))
+def test_values_are_padded_to_what_fills_registers(widths):
+    width = product_width(widths)
+    assert max(16, *widths) <= width < max(16, *widths) + 8
+    assert width % 4 == 0
+
+
+@given(st.integers(0, 6), st.integers(1, 4))
+def test_even_heads_may_be_padded(width, count):
+    packed = torch.randn(2, width * count)
+    padded = HeadPacking([width] * count, at_least=8)(packed)
+    assert torch.equal(padded[..., :width].flatten(-2), packed)
+    assert not padded[..., width:].any()

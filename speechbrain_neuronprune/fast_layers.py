@@ -1,0 +1,50 @@
+"""Faster layers for models that have lost no unit.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from torch import nn
+
+from speechbrain_neuronprune.layers import get_gate, set_gate
+from speechbrain_neuronprune.layers.channels_last import use_channels_last
+from speechbrain_neuronprune.units import supported_units
+
+
+def use_fast_layers(model: nn.Module) -> nn.Module:
+    """Let a model's attention and convolution modules compute as those of
+    compact models do.
+
+    They compute the same as SpeechBrain's, within rounding, and faster on a
+    CPU. Parameters and their names stay; gates, where there are any, stay too.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Dense, gated or compact; changed in place.
+
+    Returns
+    -------
+    nn.Module
+        The model itself.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechbrain.lobes.models.transformer.Conformer import (
+    ...     ConformerEncoder,
+    ... )
+    >>> encoder = ConformerEncoder(1, 16, 32, 2, kernel_size=3).eval()
+    >>> arguments = {"src": torch.randn(1, 5, 16)}
+    >>> arguments["pos_embs"] = torch.randn(1, 9, 16)
+    >>> expected, _ = encoder(**arguments)
+    >>> output, _ = use_fast_layers(encoder)(**arguments)
+    >>> torch.allclose(output, expected, atol=1e-5)
+    True
+    """
+    for module in model.modules():
+        use_channels_last(module)
+    for group in supported_units(model).values():
+        if group.kind == "query" and get_gate(model, group) is None:
+            set_gate(model, group, None)
+    return model

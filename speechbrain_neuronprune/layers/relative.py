@@ -1,0 +1,231 @@
+"""Attention with relative positions whose units can be gated and removed.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from speechbrain.nnet.attention import RelPosMHAXL
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.layers.hooks import is_watched
+from speechbrain_neuronprune.layers.remembering import LongestTable
+from speechbrain_neuronprune.layers.unit_attention import (
+    UnitAttention,
+    gated,
+    masked,
+    refill,
+)
+
+# Queries whose scores are computed at a time, about: few enough for a
+# processor's cache and for little waste on distances that none of them needs,
+# enough for the products to be large. 10 s of speech are one block.
+BLOCK = 256
+
+
+class _Sides(NamedTuple):
+    """What meets: queries with two biases, (heads, batch, L, width); keys and
+    values, (heads * batch, S, width); distances, (distances, heads, width);
+    masks, (heads or 1, batch or 1, L or 1, S)."""
+
+    with_u: Tensor
+    with_v: Tensor
+    k: Tensor
+    v: Tensor
+    distances: Tensor
+    masks: list[Tensor]
+
+
+class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
+    """``RelPosMHAXL`` with removable units.
+
+    The query gate multiplies q + u and q + v, after the positional biases
+    and with one draw for both. Gating q alone would leave u_d * k_d and
+    v_d * p_d alive, and removing the unit would not be exact.
+
+    On a CPU, queries take turns in blocks. Some hundred queries would need
+    the scores of all distances, of which each uses half; a block needs little
+    more than it uses.
+    """
+
+    def _set_heads(
+        self, query: tuple[int, ...], value: tuple[int, ...]
+    ) -> None:
+        super()._set_heads(query, value)
+        self._positions = LongestTable(centred=True)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        pos_embs: Tensor,
+        key_padding_mask: Tensor | None = None,
+        attn_mask: Tensor | None = None,
+        return_attn_weights: bool = True,
+    ) -> Any:
+        """As ``RelPosMHAXL.forward``."""
+        self._check_role(query, key, value)
+        if not self.cross:
+            key = value = query  # equal copies, perhaps
+        q, k, v = self._project((query, key, value), self.in_proj_weight)
+        if self.vbias is not None:
+            v = v + self.value_heads(self.value_bias_weight)
+        with_u, with_v = self._with_biases(q)
+        v = gated(v, self._value_mask(v))
+        sides = _Sides(
+            _heads_first(with_u),
+            _heads_first(with_v),
+            _heads_first(k).flatten(0, 1),
+            _heads_first(v).flatten(0, 1),
+            self._distances(pos_embs).flatten(0, 1),
+            self._masks(attn_mask, key_padding_mask),
+        )
+        context, weights = self._attend(sides, return_attn_weights)
+        out = self.out_proj(self._merge(context.permute(1, 2, 0, 3)))
+        return (out, weights.transpose(0, 1)) if return_attn_weights else out
+
+    def _with_biases(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """What meets keys, and what meets positions, (batch, time, heads,
+        width)."""
+        biases = (self.pos_bias_u, self.pos_bias_v)
+        with_u, with_v = (q + self.query_heads(b.flatten()) for b in biases)
+        if self.query_gate is None:
+            return with_u, with_v
+        mask = self._query_mask(len(q), q)
+        return with_u * mask, with_v * mask
+
+    def _distances(self, embeddings: Tensor) -> Tensor:
+        """The projections of distances, scaled, (1, distances, heads,
+        width)."""
+        linear = self.linear_pos
+
+        def project(embeddings: Tensor) -> Tensor:
+            return self.query_heads(linear(embeddings)) * self.scale
+
+        ordinary = type(linear) is nn.Linear and torch.is_tensor(linear.weight)
+        if not ordinary or is_watched(linear):
+            return project(embeddings)
+        return self._positions(project, embeddings, [linear.weight])
+
+    def _masks(
+        self, attn_mask: Tensor | None, padding: Tensor | None
+    ) -> list[Tensor]:
+        """The masks there are, (heads or 1, batch or 1, L or 1, S)."""
+        masks = []
+        if attn_mask is not None:
+            masks.append(self._four_dims(attn_mask).transpose(0, 1))
+        if padding is not None:
+            masks.append(padding[None, :, None, :].bool())
+        return masks
+
+    def _attend(
+        self, sides: _Sides, weighted: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Context, (heads, batch, L, width), and weights, (heads, batch, L,
+        S)."""
+        blocks = self._blocks(sides)
+        if len(blocks) == 1:
+            return self._attend_from(blocks[0], sides)
+        first, length = sides.with_u.shape[:2], sides.with_u.shape[2]
+        context = sides.v.new_empty(*first, length, sides.v.shape[2])
+        weights = None
+        if weighted:
+            weights = context.new_empty(
+                *first, length, length, dtype=torch.float32
+            )
+        for rows in blocks:
+            place = None if weights is None else weights[:, :, rows]
+            context[:, :, rows], _ = self._attend_from(rows, sides, place)
+        return context, weights
+
+    def _blocks(self, sides: _Sides) -> list[slice]:
+        """The queries that take turns: all at once in training, where scores
+        are kept for gradients, on accelerators, and in graphs of any
+        length."""
+        length, count = sides.with_u.shape[2], 1
+        if not (
+            self.training
+            or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or sides.v.device.type != "cpu"
+            or len(sides.distances) != 2 * length - 1
+        ):
+            count = max(1, round(length / BLOCK))
+        size = -(-length // count)
+        return [
+            slice(start, min(start + size, length))
+            for start in range(0, length, size)
+        ]
+
+    def _attend_from(
+        self, rows: slice, sides: _Sides, place: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Context and weights of a block of queries; the weights are written
+        to a place, if there is one."""
+        length, near = sides.with_u.shape[2], sides.distances
+        if len(near) == 2 * length - 1:
+            near = near[length - rows.stop : 2 * length - 1 - rows.start]
+        scores = torch.baddbmm(
+            self._by_key(sides.with_v[:, :, rows], near, sides.k.shape[1]),
+            sides.with_u[:, :, rows].flatten(0, 1),
+            sides.k.mT,
+            alpha=self.scale,
+        ).unflatten(0, sides.with_u.shape[:2])
+        masks = [m if m.shape[2] == 1 else m[:, :, rows] for m in sides.masks]
+        weights = torch.softmax(
+            masked(scores, *masks), dim=-1, dtype=torch.float32, out=place
+        )
+        weights = refill(self.dropout_att(weights), *masks)
+        if place is not None and masks:
+            place.copy_(weights)
+        context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
+        return context.unflatten(0, scores.shape[:2]), weights
+
+    def _by_key(self, with_v: Tensor, distances: Tensor, keys: int) -> Tensor:
+        """Position scores, (heads * batch, L, S)."""
+        scores = torch.bmm(with_v.flatten(1, 2), distances.permute(1, 2, 0))
+        scores = scores.unflatten(1, with_v.shape[1:3])
+        if scores.shape[-1] == keys + scores.shape[-2] - 1:
+            return diagonals(scores).flatten(0, 1)
+        return self.rel_shift(scores).flatten(0, 1)
+
+
+def diagonals(scores: Tensor) -> Tensor:
+    """Scores by distance, (..., L, L + S - 1), to scores by key, (..., L, S):
+    out[i, j] = scores[i, L - 1 - i + j].
+
+    In memory each row of the result begins one place earlier in its row of
+    ``scores`` than the row before, so a view does without the copies of
+    ``RelPosMHAXL.rel_shift``.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        One row per query, from its largest distance to its smallest.
+
+    Returns
+    -------
+    torch.Tensor
+        The view.
+
+    Example
+    -------
+    >>> diagonals(torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]]))
+    tensor([[1, 2, 3],
+            [0, 1, 2]])
+    """
+    length, distances = scores.shape[-2:]
+    if length == 1:
+        return scores
+    step = distances - 1
+    flat = scores.flatten(-2)[..., length - 1 : length - 1 + length * step]
+    keys = distances - length + 1
+    return flat.unflatten(-1, (length, step))[..., :keys]
+
+
+def _heads_first(x: Tensor) -> Tensor:
+    """(batch, time, heads, width) -> (heads, batch, time, width)."""
+    return x.permute(2, 0, 1, 3)

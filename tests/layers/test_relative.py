@@ -1,0 +1,65 @@
+"""Scores by distance and by key, and queries in blocks."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speechbrain.nnet.attention import RelPosEncXL, RelPosMHAXL
+
+from speechbrain_neuronprune.layers import relative
+from speechbrain_neuronprune.layers.relative import (
+    RelPosUnitAttention,
+    diagonals,
+)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 17])
+@pytest.mark.parametrize("mask_future", [False, True])
+def test_the_diagonals_are_the_stock_shift(length, mask_future):
+    stock = RelPosMHAXL(8, 2, mask_pos_future=mask_future)
+    scores = torch.randn(2, 4, length, 2 * length - 1, requires_grad=True)
+    torch.testing.assert_close(
+        diagonals(scores), stock.rel_shift(scores), rtol=0, atol=0
+    )
+
+
+@settings(max_examples=20)
+@given(
+    length=st.integers(1, 30),
+    block=st.integers(1, 12),
+    masked=st.sampled_from(["nothing", "flags", "numbers"]),
+)
+def test_blocks_equal_the_whole(length, block, masked):
+    stock = RelPosMHAXL(8, 2).eval()
+    x = torch.randn(3, length, 8)
+    given = {"pos_embs": RelPosEncXL(8)(x)}
+    if masked != "nothing":
+        lengths = torch.tensor([length, length // 2, 0])  # one is all padding
+        given["key_padding_mask"] = (
+            torch.arange(length)[None] >= lengths[:, None]
+        )
+        given["attn_mask"] = torch.rand(length, length)
+    if masked == "flags":
+        given["attn_mask"] = given["attn_mask"] < 0.3
+    ours = RelPosUnitAttention.adopt(stock)
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(relative, "BLOCK", block)
+        torch.testing.assert_close(
+            ours(x, x, x, **given),
+            stock(x, x, x, **given),
+            atol=1e-5,
+            rtol=1e-5,
+            equal_nan=True,
+        )
+        alone = ours(x, x, x, **given, return_attn_weights=False)
+    assert alone.shape == x.shape
+
+
+def test_hooks_on_the_projection_of_positions_are_called():
+    ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
+    x, seen = torch.randn(1, 5, 8), []
+    ours.linear_pos.register_forward_hook(lambda *_: seen.append(1))
+    with torch.no_grad():
+        for _ in range(3):
+            ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
+    assert len(seen) == 3

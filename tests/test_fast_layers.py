@@ -1,0 +1,137 @@
+"""Faster layers: they compute the same, and nothing else changes.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from speechbrain.nnet.attention import RelPosEncXL
+
+from speechbrain_neuronprune import (
+    PruningPlan,
+    RetentionSchedule,
+    adaptive_dropouts,
+    attach_adaptive_dropout,
+    compact,
+    find_units,
+)
+from speechbrain_neuronprune.fast_layers import use_fast_layers
+
+KINDS = ["RelPosMHAXL", "RoPEMHA", "regularMHA"]
+
+
+@pytest.fixture(params=KINDS)
+def encoder(request, make_encoder):
+    return make_encoder(attention_type=request.param)
+
+
+def arguments(encoder, length, batch=2):
+    source = torch.randn(batch, length, 16)
+    given = {"src": source}
+    if encoder.attention_type == "RelPosMHAXL":
+        given["pos_embs"] = RelPosEncXL(16)(source)
+    if batch > 1:
+        lengths = torch.linspace(length, length // 2 + 1, batch)
+        padding = torch.arange(length)[None] >= lengths[:, None]
+        given["src_key_padding_mask"] = padding
+    return given
+
+
+def random_plan(encoder):
+    return PruningPlan(
+        {
+            name: torch.rand(group.size) < 0.5
+            for name, group in find_units(encoder).items()
+        }
+    )
+
+
+@pytest.mark.parametrize("length", [1, 2, 40, 300])
+def test_equal_the_stock_ones(encoder, length):
+    given = arguments(encoder, length)
+    with torch.no_grad():
+        expected, weights = encoder(**given)
+        output, ours = use_fast_layers(encoder)(**given)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours, weights, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_are_those_of_the_stock_ones(encoder):
+    fast = use_fast_layers(copy.deepcopy(encoder))
+    given = arguments(encoder, 150)
+    gradients = []
+    for model in (encoder, fast):
+        with torch.no_grad():  # fills what is remembered
+            model(**given)
+        model(**given)[0].square().sum().backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters()})
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
+
+
+def test_names_and_gates_stay(encoder):
+    names = list(encoder.state_dict())
+    assert list(use_fast_layers(encoder).state_dict()) == names
+    attach_adaptive_dropout(encoder, RetentionSchedule(steps=10))
+    gates = adaptive_dropouts(use_fast_layers(encoder))
+    assert len(gates) == len(find_units(encoder))
+
+
+def test_copies_and_pickles_compute_the_same(encoder):
+    small = compact(encoder, random_plan(encoder))
+    given = arguments(encoder, 30)
+    with torch.no_grad():
+        expected, _ = small(**given)
+        for copied in (
+            copy.deepcopy(small),
+            pickle.loads(pickle.dumps(small)),
+        ):
+            assert torch.equal(copied(**given)[0], expected)
+
+
+def test_what_is_remembered_follows_the_weights(encoder):
+    """Loading, steps, and edits that PyTorch does not count."""
+    small = compact(encoder, random_plan(encoder))
+    given = arguments(encoder, 30)
+    with torch.no_grad():
+        small(**given)
+        for parameter in small.parameters():
+            parameter.data.mul_(1.5)
+        output, _ = small(**given)
+        expected, _ = copy.deepcopy(small)(**given)
+    assert torch.equal(output, expected)
+
+
+def test_shorter_and_longer_utterances_take_turns(encoder):
+    small = compact(encoder, random_plan(encoder))
+    for length in (30, 12, 1, 47, 30):
+        given = arguments(encoder, length)
+        with torch.no_grad():
+            output, _ = small(**given)
+            expected, _ = copy.deepcopy(small)(**given)
+        torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_inference_mode_leaves_the_model_trainable(encoder):
+    small = compact(encoder, random_plan(encoder))
+    given = arguments(encoder, 30)
+    with torch.inference_mode():
+        expected, _ = small(**given)
+    with torch.no_grad():
+        small(**given)
+    output, _ = small(**given)
+    output.sum().backward()
+    torch.testing.assert_close(output, expected.clone())
+
+
+@pytest.mark.parametrize("attention", KINDS[:2])
+def test_one_graph_for_the_compiler(make_encoder, attention):
+    encoder = make_encoder(num_layers=1, attention_type=attention)
+    small = compact(encoder, random_plan(encoder))
+    given = arguments(encoder, 30)
+    compiled = torch.compile(small, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(**given)[0], small(**given)[0])
