@@ -104,6 +104,7 @@ def product_width(widths: Sequence[int]) -> int:
     (36, 16, 32)
     """
     widest = max(widths)
-    if len(set(widths)) == 1 and widest > 16 and widest % 4 == 0:
+    fast = widest % 8 == 0 or (widest > 16 and widest % 4 == 0)
+    if len(set(widths)) == 1 and fast:
         return widest
     return max(16, -(-widest // 8) * 8)
