@@ -67,7 +67,7 @@ HARD_CONCRETE = "hard concrete"
 
 PACKAGE = "!name:speechbrain_neuronprune"
 YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
-# A gate that is always open: c(t) does not move, and nothing pulls
+# Nothing pulls the logits towards c(t)
 STILL = {"logits_pull": 0.0}
 # Method: what it changes in the yaml
 METHODS: dict[str, dict[str, Any]] = {

@@ -21,6 +21,7 @@ Authors
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def figures(folder: Path, arm: str) -> dict[str, Any]:
     shares = [
         line["kept_parameters"] / dense
         for line in lines
-        if line["c"] == -2.0 + line["c_offset"]
+        if math.isclose(_unsteered(line), _unsteered(last), abs_tol=1e-4)
     ]
     return {
         "wanted": ARMS[arm].get("target_parameters") if arm != FREE else None,
@@ -69,6 +70,11 @@ def figures(folder: Path, arm: str) -> dict[str, Any]:
         "offset": last["c_offset"],
         "dev WER": last.get("valid_wer"),
     }
+
+
+def _unsteered(line: dict[str, Any]) -> float:
+    """c(t) without its offset: after the decline, it does not move."""
+    return line["c"] - line["c_offset"]
 
 
 def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -177,7 +177,8 @@ def _after_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
     if not _FOLLOWERS or (found is not None and found.item()):
         return
     held = _parameters(optimizer)
-    for follower in _FOLLOWERS:
+    # To steer, models are copied, and their followers enrol.
+    for follower in tuple(_FOLLOWERS):
         follower.advance(held)
 
 

@@ -50,7 +50,7 @@ def random_plan(encoder):
     )
 
 
-@pytest.mark.parametrize("length", [1, 2, 40, 300])
+@pytest.mark.parametrize("length", [1, 2, 40, 400])
 def test_equal_the_stock_ones(encoder, length):
     given = arguments(encoder, length)
     with torch.no_grad():
@@ -135,3 +135,29 @@ def test_one_graph_for_the_compiler(make_encoder, attention):
     compiled = torch.compile(small, backend="eager", fullgraph=True)
     with torch.no_grad():
         torch.testing.assert_close(compiled(**given)[0], small(**given)[0])
+
+
+class Traceable(torch.nn.Module):
+    """An encoder, called as ``torch.jit.trace`` wants it."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, source, embeddings=None):
+        return self.encoder(source, pos_embs=embeddings)[0]
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_trace_serves_any_length(encoder):
+    small = Traceable(compact(encoder, random_plan(encoder)))
+    small(*arguments(encoder, 20, batch=1).values())
+    given = tuple(arguments(encoder, 30, batch=1).values())
+    traced = torch.jit.trace(small, given, check_trace=False)
+    for length in (30, 12, 47):
+        given = tuple(arguments(encoder, length, batch=1).values())
+        torch.testing.assert_close(
+            traced(*given), small(*given), atol=1e-6, rtol=1e-6
+        )

@@ -13,6 +13,7 @@ import torch
 from speechbrain.utils.distributed import if_main_process, main_process_only
 from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from speechbrain_neuronprune.attach import (
     adaptive_dropouts,
@@ -130,6 +131,18 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable(name, thing)
 
+    def freeze_optimizers(
+        self, optimizers: dict[str, Optimizer]
+    ) -> dict[str, Optimizer]:
+        """Leave out those that have no gradients, such as that of settled
+        logits: the scaler of fp16 refuses to step them."""
+        active = super().freeze_optimizers(optimizers)
+        return {
+            name: optimizer
+            for name, optimizer in active.items()
+            if _has_gradients(optimizer)
+        }
+
     def optimizers_step(self) -> None:
         """Step the optimisers, then c(t): once per step, never per batch,
         and not with a step that the scaler of fp16 skips."""
@@ -161,6 +174,7 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
         if not all(gate.settled for gate in gates):
             self._settle()
             return
+        self.schedule.steering = None  # what is settled is led nowhere
         for gate in gates:
             gate.logits.requires_grad_(False)
         if self._shrinks:
@@ -331,6 +345,11 @@ def _without(
         }
         for group in groups
     ]
+
+
+def _has_gradients(optimizer: Optimizer) -> bool:
+    held = (p for group in optimizer.param_groups for p in group["params"])
+    return any(p.grad is not None for p in held)
 
 
 def _finite(value: float | None) -> float | None:

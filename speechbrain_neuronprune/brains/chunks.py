@@ -9,7 +9,7 @@ from torch import Tensor
 
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
 from speechbrain_neuronprune.errors import TrainingError
-from speechbrain_neuronprune.processes import unwrapped
+from speechbrain_neuronprune.processes import process_count
 
 
 class ChunkedASR(AdaptiveDropoutASR):
@@ -22,7 +22,7 @@ class ChunkedASR(AdaptiveDropoutASR):
 
     def on_fit_start(self) -> None:
         """Refuse several processes."""
-        if unwrapped(self.modules.Transformer) is not self.modules.Transformer:
+        if process_count() > 1:
             raise TrainingError(
                 "ChunkedASR cannot train in several processes: a distributed "
                 "wrapper knows only the forward of SpeechBrain's "

@@ -27,6 +27,11 @@ class OneShotMixin(ABC):
     def scores(self) -> dict[str, Tensor]:
         """A number per unit, the higher the more worth keeping."""
 
+    def _gated(self) -> dict[str, UnitGroup]:
+        """Only groups with a gate can be settled."""
+        groups = find_units(self.pruned)
+        return {name: groups[name] for name in adaptive_dropouts(self.pruned)}
+
     def plan_for(self, target: float | int) -> PruningPlan:
         """The plan that leaves a given size: the units with the highest
         scores, or those that are settled."""
@@ -51,7 +56,7 @@ class MagnitudeASR(OneShotMixin, AdaptiveDropoutASR):
         weights of different layers have different sizes."""
         return {
             name: relative(magnitudes(self.pruned, group))
-            for name, group in find_units(self.pruned).items()
+            for name, group in self._gated().items()
         }
 
 
@@ -76,7 +81,7 @@ class RandomUnitsASR(OneShotMixin, AdaptiveDropoutASR):
         generator = torch.Generator().manual_seed(self.hparams.seed)
         return {
             name: torch.rand(group.size, generator=generator)
-            for name, group in find_units(self.pruned).items()
+            for name, group in self._gated().items()
         }
 
 

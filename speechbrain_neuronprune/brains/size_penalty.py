@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.shrinking import whole_form
 from speechbrain_neuronprune.units import count_parameters, find_units
 
 
@@ -75,7 +76,9 @@ class SizePenaltyMixin:
     def wanted(self) -> float:
         """The share of all parameters that is wanted now."""
         progress = self.schedule.progress()
-        return 1.0 - progress * (1.0 - self.hparams.target_parameters)
+        target = self.hparams.target_parameters
+        share = target if target <= 1 else target / self._all_parameters
+        return 1.0 - progress * (1.0 - share)
 
     def expected_share(self) -> Tensor:
         """The share of all parameters that a draw leaves on average. No
@@ -86,7 +89,13 @@ class SizePenaltyMixin:
             groups[name].parameters_per_unit * (1.0 - gate.retention()).sum()
             for name, gate in adaptive_dropouts(self.pruned).items()
         )
-        return 1.0 - lost / count_parameters(self.modules)
+        left = count_parameters(self.modules) - lost
+        return left / self._all_parameters
+
+    @property
+    def _all_parameters(self) -> int:
+        """Those that have left a model that shrinks included."""
+        return self.other_parameters + count_parameters(whole_form(self.pruned))
 
 
 class SizePenaltyASR(SizePenaltyMixin, AdaptiveDropoutASR):

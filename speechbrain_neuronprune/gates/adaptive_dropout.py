@@ -102,10 +102,8 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.schedule = RetentionSchedule() if schedule is None else schedule
         self.scale = float(scale)
         self.logits = nn.Parameter(torch.zeros(shape))
-        # What is settled, as a mask, and whether that is to keep every unit,
-        # for the host to know without asking the device.
-        self.register_buffer("decided", None, persistent=False)
-        self.whole = False
+        # What the host has to know of settled logits without asking the device
+        self.is_decided = self.whole = False
 
     def beta(self) -> Tensor:
         """The retention logits, scale * beta' + c(t), float32."""
@@ -147,9 +145,15 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     @torch.no_grad()
     def recall(self) -> None:
         """Read from the logits what is settled; this asks the device."""
-        kept = (self.logits > 0).float().unsqueeze(0)
-        self.decided = kept if self.settled else None
-        self.whole = self.decided is not None and bool(kept.all())
+        self.is_decided = self.settled
+        self.whole = self.is_decided and bool((self.logits > 0).all())
+
+    @property
+    def decided(self) -> Tensor | None:
+        """What is settled, as a mask ``(1, *shape)``; None before that."""
+        if not self.is_decided:
+            return None
+        return (self.logits.detach() > 0).float().unsqueeze(0)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
@@ -167,7 +171,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     @property
     def draws(self) -> bool:
         """Whether the mask is random: in training, until it is settled."""
-        learns = self.logits.requires_grad or self.decided is None
+        learns = self.logits.requires_grad or not self.is_decided
         return self.training and learns
 
     def _noise(self, batch_size: int) -> Tensor:
@@ -185,7 +189,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         if self.draws:
             return self._step(self._noise(batch_size))
         if self.training:
-            return self.decided.float()
+            return self.decided
         return self.keep().float().unsqueeze(0)
 
     def forward(self, x: Tensor) -> Tensor:

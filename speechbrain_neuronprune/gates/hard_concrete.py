@@ -58,8 +58,8 @@ class HardConcrete(AdaptiveDropout):
     def mask(self, batch_size: int) -> Tensor:
         """One draw per utterance in training, else what noise of zero gives;
         the hard decision once it is settled."""
-        if self.decided is not None:
-            return self.decided.float()
+        if self.is_decided:
+            return self.decided
         if not self.draws:
             return self._stretched(self.beta().detach()).unsqueeze(0)
         noise = logistic_noise(

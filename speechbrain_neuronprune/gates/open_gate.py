@@ -38,6 +38,7 @@ class OpenGate(AdaptiveDropout):
 
     def __init__(self, *shape: int, **options: Any) -> None:
         super().__init__(*shape, **options)
+        self.logits.requires_grad_(False)  # no process shall wait for them
         self.register_buffer("importance", torch.zeros(self.shape))
 
     def mask(self, batch_size: int) -> Tensor:
@@ -61,4 +62,6 @@ class OpenGate(AdaptiveDropout):
     def _note(self, gradient: Tensor) -> None:
         # A loss is a mean over utterances, whatever their number.
         change = (gradient.abs() * len(gradient)).mean(0)
+        # The scaler of fp16 skips such a step, and tries a lower scale.
+        change = torch.where(change.isfinite(), change, self.importance)
         self.importance.lerp_(change, 1.0 - MEMORY)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.ends import runs_as
 from speechbrain_neuronprune.layers.hooks import is_watched
 
 
@@ -47,7 +48,8 @@ class ChannelsLastConvolution(ConvolutionModule):
     """``ConvolutionModule``, gated or not, for CPUs.
 
     Chunked training and accelerators take the stock way, and so do modules of
-    which hooks watch a stage.
+    which hooks watch a stage, or of which a convolution has been replaced, by
+    an adapter for instance.
     """
 
     def forward(
@@ -71,7 +73,12 @@ class ChannelsLastConvolution(ConvolutionModule):
 
     def _applies(self, x: Tensor) -> bool:
         stages = (self.bottleneck, self.conv, *self.bottleneck)
-        return x.device.type == "cpu" and not any(map(is_watched, stages))
+        return (
+            x.device.type == "cpu"
+            and runs_as(self.bottleneck[0], [nn.Conv1d])
+            and runs_as(self.conv, [nn.Conv1d])
+            and not any(map(is_watched, stages))
+        )
 
     def _depthwise(self, columns: Tensor) -> Tensor:
         """(batch, channels, time), in memory (batch, time, channels)."""

@@ -18,8 +18,8 @@ def is_watched(module: nn.Module) -> bool:
     Returns
     -------
     bool
-        True if hooks want to see each call of it, or make its weights anew
-        before one.
+        True if hooks want to see each call of it or its gradients, or make
+        its weights anew before one.
 
     Example
     -------
@@ -28,4 +28,9 @@ def is_watched(module: nn.Module) -> bool:
     >>> is_watched(linear), is_watched(nn.Linear(2, 2))
     (True, False)
     """
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )

@@ -106,7 +106,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             return self.query_heads(linear(embeddings)) * self.scale
 
         ordinary = type(linear) is nn.Linear and torch.is_tensor(linear.weight)
-        if not ordinary or is_watched(linear):
+        if self.training or not ordinary or is_watched(linear):
             return project(embeddings)
         return self._positions(project, embeddings, [linear.weight])
 
@@ -145,15 +145,17 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         """The queries that take turns: all at once in training, where scores
         are kept for gradients, on accelerators, and in graphs of any
         length."""
-        length, count = sides.with_u.shape[2], 1
-        if not (
+        length = sides.with_u.shape[2]
+        if (
             self.training
             or torch.is_grad_enabled()
             or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
             or sides.v.device.type != "cpu"
             or len(sides.distances) != 2 * length - 1
         ):
-            count = max(1, round(length / BLOCK))
+            return [slice(0, length)]
+        count = max(1, round(length / BLOCK))
         size = -(-length // count)
         return [
             slice(start, min(start + size, length))
@@ -179,7 +181,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             masked(scores, *masks), dim=-1, dtype=torch.float32, out=place
         )
         weights = refill(self.dropout_att(weights), *masks)
-        if place is not None and masks:
+        if place is not None and weights is not place:
             place.copy_(weights)
         context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
         return context.unflatten(0, scores.shape[:2]), weights

@@ -2,8 +2,8 @@
 
 What attention makes of positions depends on weights and on the length only,
 yet costs as much as a projection of the utterance itself. So in evaluation
-the table of the longest utterance so far is kept; those of shorter ones are
-parts of it.
+on a CPU the table of the longest utterance so far is kept; those of shorter
+ones are parts of it.
 
 Nothing needs to be told that weights have changed: what a table was computed
 from is compared, value by value, with what is given. That takes a small part
@@ -95,13 +95,17 @@ class _Kept(NamedTuple):
 
 
 def _may_remember(positions: Tensor) -> bool:
-    """Not with gradients, which belong to one pass; not under autocast, whose
-    dtype is not the weights'; not while somebody follows the operators (a
-    compiler, an exporter, a counter of products), who shall see them all."""
+    """Not on accelerators, which a comparison has to wait for, and which
+    cannot be waited for while a graph is captured; not with gradients, which
+    belong to one pass; not under autocast, whose dtype is not the weights';
+    not while somebody follows the operators (a compiler, an exporter, a
+    counter of products), who shall see them all."""
     return not (
-        torch.is_grad_enabled()
+        positions.device.type != "cpu"
+        or torch.is_grad_enabled()
         or torch.is_autocast_enabled(positions.device.type)
         or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
         or is_in_torch_dispatch_mode()
     )
 

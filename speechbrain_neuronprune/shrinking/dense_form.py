@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
@@ -43,6 +44,7 @@ class DenseForm:
     def __init__(self, model: nn.Module) -> None:
         self.model = _shapes_of(model)
         self.handles: list[Any] = []
+        self.pulls = _pulls_of(model)
         self.keep = {
             name: torch.ones(group.size, dtype=torch.bool)
             for name, group in supported_units(model).items()
@@ -155,6 +157,9 @@ class DenseForm:
         # Whoever holds the model, or watches it by hooks, still does.
         old = vars(whole).items()
         vars(live).update({k: v for k, v in old if "hooks" not in k})
+        for name, gate in adaptive_dropouts(live).items():
+            if name in self.pulls:
+                follow_optimizer(gate.schedule, [gate], self.pulls[name])
         live.load_state_dict(state)
 
 
@@ -167,6 +172,17 @@ def left_units(gate: AdaptiveDropout) -> Tensor:
     """The units of a gate that nobody has closed for good, bool."""
     limit = 0.0 if gate.settled else GONE / 2
     return gate.scale * gate.logits.detach().float() > limit
+
+
+def _pulls_of(model: nn.Module) -> dict[str, float]:
+    """The weights of the penalties of gates that follow an optimiser."""
+    pulls: dict[str, float] = {}
+    for name, gate in adaptive_dropouts(model).items():
+        follower = gate.schedule.follower
+        followed = {} if follower is None else dict(follower.pulls)
+        if gate in followed:
+            pulls[name] = followed[gate]
+    return pulls
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -235,6 +235,17 @@ def test_a_steered_brain_settles_at_its_size(make_brain):
     assert share_left(longer) == share_left(brain)
 
 
+def test_a_resumed_brain_leads_nothing_that_is_settled(make_brain):
+    shares = []
+    for epochs in (2, 3):
+        brain = make_brain(steer_size=True, settle_step=9, epochs=epochs)
+        brain.hparams.round_to = 4
+        fit(brain)
+        assert brain.schedule.offset == 0
+        shares.append(share_left(brain))
+    assert shares[0] == shares[1]
+
+
 def test_a_steered_brain_resumes_where_it_was(make_brain):
     fit(make_brain(steer_size=True, epochs=1))
     resumed = make_brain(steer_size=True, epochs=1)
@@ -428,6 +439,14 @@ def test_a_step_that_the_scaler_skips_is_none(make_brain, bad):
     assert brain.schedule.step == BATCHES - 2
     assert torch.isfinite(broken).all()
     assert all(values.dtype == torch.float32 for values in logits(brain))
+
+
+def test_the_scaler_bears_logits_that_are_settled(make_brain):
+    brain = make_brain(epochs=1, settle_step=3)
+    brain.scaler = torch.GradScaler("cpu", init_scale=2.0**10)
+    brain.training_ctx = torch.autocast("cpu", dtype=torch.float16)
+    fit(brain)
+    assert brain.schedule.step == BATCHES
 
 
 # ------------------------------------------------------------ the recogniser

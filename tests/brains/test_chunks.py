@@ -7,7 +7,6 @@ Authors
 import pytest
 import torch
 from speechbrain.utils.dynamic_chunk_training import DynChunkTrainConfig
-from torch import nn
 
 from speechbrain_neuronprune.brains import chunks
 from speechbrain_neuronprune.deploy.run import open_run
@@ -54,6 +53,6 @@ def test_training_draws_its_chunks(brain, monkeypatch):
 
 
 def test_several_processes_are_refused(brain, monkeypatch):
-    monkeypatch.setattr(chunks, "unwrapped", lambda module: nn.Identity())
+    monkeypatch.setattr(chunks, "process_count", lambda: 2)
     with pytest.raises(TrainingError, match="cannot train in several proc"):
         brain.on_fit_start()

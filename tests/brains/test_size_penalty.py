@@ -8,8 +8,9 @@ import pytest
 import speechbrain as sb
 import torch
 
-from speechbrain_neuronprune import adaptive_dropouts, compact
+from speechbrain_neuronprune import PruningPlan, adaptive_dropouts, compact
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.shrinking import shrink
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
 
@@ -70,6 +71,22 @@ def test_the_expected_share_is_that_of_compaction(brain):
     assert brain.expected_share().item() == pytest.approx(
         small / whole, abs=0.01
     )
+
+
+def test_units_that_have_left_count_as_gone(brain):
+    gates = adaptive_dropouts(brain.pruned)
+    keep = {n: torch.arange(g.size) % 2 == 0 for n, g in gates.items()}
+    for name, gate in gates.items():
+        gate.logits.data = (keep[name].float() - 0.5) * 1000
+    share = brain.expected_share().item()
+    shrink(brain.pruned, PruningPlan(keep))
+    assert brain.expected_share().item() == pytest.approx(share, abs=1e-6)
+
+
+def test_the_wanted_size_may_be_a_count(brain):
+    brain.schedule.advance(20)
+    brain.hparams.target_parameters = count_parameters(brain.modules) // 2
+    assert brain.wanted == pytest.approx(0.5, abs=1e-4)
 
 
 def test_the_size_is_reached(brain):

@@ -293,3 +293,11 @@ def test_settled_logits_are_not_moved_by_what_an_optimizer_remembers():
     optimizer.step()
     assert gate.settled
     assert torch.equal(gate.logits, settled)
+
+
+def test_an_averaged_copy_follows_a_gate_that_settles():
+    gate = AdaptiveDropout(4, schedule=RetentionSchedule(steps=5))
+    average = torch.optim.swa_utils.AveragedModel(gate)
+    gate.settle(torch.tensor([True, False, True, True]))
+    average.update_parameters(gate)
+    assert average.module.keep().equal(gate.keep())

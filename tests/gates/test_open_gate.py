@@ -61,3 +61,18 @@ def test_settled_units_are_gone_and_no_longer_measured():
     out.sum().backward()
     assert out.tolist() == [[1.0, 0.0]]
     assert gate.importance.tolist() == [0.0, 0.0]
+
+
+def test_no_process_waits_for_its_logits():
+    gate = make_gate(2)
+    assert not gate.logits.requires_grad
+    assert gate.draws
+
+
+def test_gradients_that_overflow_are_not_noted():
+    gate, x = make_gate(2), torch.ones(1, 2)
+    gate(x).sum().backward()
+    before = gate.importance.clone()
+    (gate(x) * torch.tensor([float("inf"), 1.0])).sum().backward()
+    assert gate.importance[0] == before[0]
+    assert gate.importance[1] > before[1]

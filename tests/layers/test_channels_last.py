@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
+from speechbrain.nnet.adapters import LoRA
 from speechbrain.utils.dynamic_chunk_training import DynChunkTrainConfig
 
 from speechbrain_neuronprune.gates.gate import FixedMask
@@ -88,6 +89,20 @@ def test_hooks_on_stages_are_called(stage):
     watched.register_forward_hook(lambda *_: seen.append(stage))
     layer(torch.randn(2, 9, 6))
     assert seen == [stage]
+
+
+def test_gradient_hooks_on_stages_are_called():
+    layer, seen = fast(ConvolutionModule(6, 5)), []
+    layer.conv.register_full_backward_hook(lambda *_: seen.append("conv"))
+    layer(torch.randn(2, 9, 6)).sum().backward()
+    assert seen == ["conv"]
+
+
+def test_adapters_take_the_place_of_a_convolution():
+    stock, x = ConvolutionModule(6, 5), torch.randn(2, 9, 6)
+    stock.bottleneck[0] = LoRA(stock.bottleneck[0], rank=2)
+    torch.nn.init.normal_(stock.bottleneck[0].adapter_up_proj.weight)
+    assert torch.equal(fast(stock)(x), stock(x))
 
 
 def test_subclasses_keep_their_own_forward():

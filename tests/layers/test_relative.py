@@ -55,6 +55,16 @@ def test_blocks_equal_the_whole(length, block, masked):
     assert alone.shape == x.shape
 
 
+@torch.no_grad()
+def test_weights_of_blocks_are_after_dropout(monkeypatch):
+    monkeypatch.setattr(relative, "BLOCK", 4)
+    ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2, dropout=0.5).eval())
+    ours.dropout_att.train()  # Monte Carlo dropout
+    x = torch.randn(1, 12, 8)
+    _, weights = ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
+    assert (weights == 0).any()
+
+
 def test_hooks_on_the_projection_of_positions_are_called():
     ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
     x, seen = torch.randn(1, 5, 8), []

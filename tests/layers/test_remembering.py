@@ -103,6 +103,16 @@ def test_a_counter_of_products_sees_them_all(scaled):
 
 
 @torch.no_grad()
+def test_nothing_is_remembered_where_values_cannot_be_read(scaled):
+    remembered = LongestTable(centred=True)
+    scaled.weight = scaled.weight.to("meta")
+    for _ in range(2):
+        positions = distances(5).to("meta")
+        assert remembered(scaled, positions, [scaled.weight]).shape[1] == 9
+    assert scaled.calls == 2
+
+
+@torch.no_grad()
 def test_what_is_kept_is_bounded(scaled, monkeypatch):
     monkeypatch.setattr(remembering, "LONGEST", 9)
     remembered = LongestTable(centred=True)

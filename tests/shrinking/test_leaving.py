@@ -20,6 +20,7 @@ from speechbrain_neuronprune import (
     attach_adaptive_dropout,
     compact,
     find_units,
+    steer_size,
 )
 from speechbrain_neuronprune.attach import settle
 from speechbrain_neuronprune.compaction import remove_gates
@@ -411,3 +412,31 @@ def test_a_schedule_that_follows_an_optimiser_goes_on():
     adam.step()
     assert schedule.step == 1
     assert not torch.equal(model[6].gate.units.logits, before)
+
+
+def test_a_schedule_that_follows_and_steers_shrinks_too():
+    model = chain()
+    schedule = RetentionSchedule(steps=10)
+    attach_adaptive_dropout(model, schedule, gamma=1e-3)
+    steer_size(model, 0.5)
+    adam = torch.optim.Adam(model.parameters(), 0.01)
+    shrink(model, make_plan(model, "random"), [adam])
+    model(torch.randn(6, 4)).sum().backward()
+    adam.step()
+    assert schedule.step == 1
+    assert schedule.units >= 0
+
+
+def test_it_follows_the_units_that_come_back_too():
+    model = chain()
+    schedule = RetentionSchedule(steps=10)
+    attach_adaptive_dropout(model, schedule, gamma=1e-3)
+    adam = torch.optim.Adam(model.parameters(), 0.01)
+    shrink(model, make_plan(model, "random"), [adam])
+    grow(model)
+    model(torch.randn(6, 4)).sum().backward()
+    adam.step()
+    assert schedule.step == 1
+    gates = adaptive_dropouts(model).values()
+    pulls = dict(schedule.follower.pulls)
+    assert all(pulls[gate] == 1e-3 for gate in gates)
