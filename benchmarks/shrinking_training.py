@@ -41,6 +41,7 @@ from real_speech import (
     SHORT_STEPS,
     STEPS,
     STEPS_PER_EPOCH,
+    dense_arm,
     difference,
     run_folder,
     run_recipe,
@@ -82,7 +83,8 @@ def changes_of(arm: str, options: argparse.Namespace) -> dict[str, Any]:
         "short_steps": min(SHORT_STEPS, options.steps),
     }
     if arm == DENSE:
-        return changes
+        # The yaml's own sizes are those of the same-size control.
+        return changes | dense_arm(96, 384)[1]
     shares = (options.hold, options.decline, options.settle)
     decision = {
         name: round(share * options.steps)

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain_neuronprune.units import count_parameters
+
 
 @pytest.fixture
 def script(load_benchmark):
@@ -26,7 +28,21 @@ def test_the_arms_differ_in_when_units_leave_alone(script, tmp_path):
     assert {k for k in late if late[k] != shrinking[k]} == {"shrink"}
     assert late["settle_step"] == 240
     assert late["hold_steps"] + late["decline_steps"] < late["settle_step"]
-    assert dense.items() <= late.items()
+    sizes = {"d_model": 96, "d_ffn": 384}
+    assert dense.items() <= (late | sizes).items()
+
+
+def test_the_dense_model_is_as_large_as_the_one_that_shrinks(script, tmp_path):
+    options, sizes = parse(script, tmp_path), []
+    for arm in ("dense", "late"):
+        path = script.yaml_of(arm, tmp_path).with_suffix(".yaml")
+        overrides = {"data_folder": "x", "output_folder": str(tmp_path / "run")}
+        overrides |= script.changes_of(arm, options)
+        overrides.pop("shrink_every", None)
+        with open(path, encoding="utf-8") as file:
+            modules = load_hyperpyyaml(file, overrides)["modules"]
+        sizes.append(sum(map(count_parameters, modules.values())))
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize("arm", ["dense", "shrinking"])
