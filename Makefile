@@ -124,10 +124,18 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 report: env  ## draw the report of the demo's run again
 	$(BIN)/neuronprune-report $(RUN)
 
-bench: env  ## run the speed benchmarks; each prints a table, writes JSON
-	@set -e; for name in train_step compact_speed paper_model \
-	    saliency_cost selective_step; do \
-	    echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+# What takes longer, because models have to be trained, has a command of its own
+# in README.
+bench: env  ## measure speed for ten minutes, each figure beside its bar
+	@set -e; run() { echo "== $$*"; script=$$1; shift; \
+	    $(BIN)/python benchmarks/$$script.py "$$@"; }; \
+	run train_step --rounds 5; \
+	run compact_speed --rounds 7; \
+	run attention_speed --rounds 7; \
+	run where_time_goes --rounds 3; \
+	run cost_of_places --rounds 5 --seconds 2 10 --batches 1; \
+	run selective_step --rounds 5; \
+	run paper_model
 
 clean:  ## remove .venv, caches and what the demo made
 	rm -rf $(VENV) $(CORPUS) $(RUN) $(VOICES) $(DOMAIN) $(START) $(ADAPTED) \
