@@ -36,7 +36,8 @@ export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env lint test docs demo demo-adapt corpus domain report bench clean
+.PHONY: help env lint test docs demo demo-adapt demo-alike corpus domain \
+    report bench clean
 
 help:  ## show this list
 	@echo "Targets (variables: PYTHON VENV RESULTS DEVICE WORKERS OVERRIDES):"
@@ -108,6 +109,13 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	    --home_splits "[train-clean]" --home_tests "[test-clean]" \
 	    --views=6 --fraction=0.5 --epochs=5 --patience=null \
 	    --output_folder $(ADAPTED) --device $(DEVICE)
+	@echo "The analysis is $(ANALYSIS)/report/report.html"
+	@echo "The patch is $(ADAPTED)/patch.safetensors"
+
+demo-alike: env  ## then replay home speech that sounds like the domain
+	@test -d $(START)/model || { \
+	    echo "error: there is no $(START)/model; run make demo-adapt" >&2; \
+	    exit 1; }
 	$(BIN)/neuronprune-alike $(CORPUS)/train-clean $(DOMAIN)/train \
 	    $(ALIKE)/train --copies 2
 	$(BIN)/python $(RECIPE)/adapt_hyper_hypo.py \
@@ -118,8 +126,7 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	    --model=D --replay=1.0 --lr_all=0.0007 \
 	    --views=6 --fraction=0.5 --epochs=5 --patience=null \
 	    --output_folder $(REPLAYED) --device $(DEVICE)
-	@echo "The analysis is $(ANALYSIS)/report/report.html"
-	@echo "The patch is $(ADAPTED)/patch.safetensors"
+	@echo "The adapted model is $(REPLAYED)/model"
 
 report: env  ## draw the report of the demo's run again
 	$(BIN)/neuronprune-report $(RUN)

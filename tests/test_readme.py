@@ -64,7 +64,8 @@ def commands(document: Path) -> list[list[str]]:
 
 
 COMMANDS = [words for document in DOCUMENTS for words in commands(document)]
-RECIPES = [words for words in COMMANDS if words[0] == "python"]
+SCRIPTS = [words for words in COMMANDS if words[0] == "python"]
+RECIPES = [words for words in SCRIPTS if words[1].startswith("recipes/")]
 TOOLS = [words for words in COMMANDS if words[0].startswith("neuronprune")]
 
 
@@ -134,13 +135,17 @@ def test_links_lead_to_files(document):
     assert not missing
 
 
+@pytest.mark.parametrize("words", SCRIPTS, ids=lambda words: words[1])
+def test_scripts_are_there(words):
+    assert (ROOT / words[1]).is_file()
+
+
 @pytest.mark.parametrize("words", RECIPES, ids=lambda words: words[1])
 def test_recipes_have_the_options_that_commands_give(words):
     python, script, recipe, *options = words
     text = (ROOT / recipe).read_text(encoding="utf-8")
     known = re.findall(r"^(\w+):", text, re.MULTILINE)
     given = [re.fullmatch(r"--(\w+)=.*", option)[1] for option in options]
-    assert (ROOT / script).is_file()
     assert not set(given) - set(known)
 
 
