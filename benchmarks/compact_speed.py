@@ -80,11 +80,13 @@ def build_encoder(size: Size, attention: str) -> ConformerEncoder:
     ).eval()
 
 
-def even_plan(model: nn.Module, share: float) -> PruningPlan:
-    """Keep the first units of every head or group."""
+def even_plan(
+    model: nn.Module, share: float, kinds: Sequence[str] | None = None
+) -> PruningPlan:
+    """Keep the first units of every head or group, of some kinds or all."""
     widths = {
         name: [round(share * width) for width in group.widths]
-        for name, group in find_units(model).items()
+        for name, group in find_units(model, kinds).items()
     }
     return PruningPlan.from_widths(model, widths)
 
@@ -158,9 +160,9 @@ def promised(
     return dense / small
 
 
-def example(size: Size, attention: str) -> dict:
-    """Return the forward arguments: one utterance."""
-    source = torch.randn(1, size.frames, size.d_model)
+def example(size: Size, attention: str, batch: int = 1) -> dict:
+    """Return the forward arguments: utterances of one length."""
+    source = torch.randn(batch, size.frames, size.d_model)
     if attention != "RelPosMHAXL":
         return {"src": source}
     return {"src": source, "pos_embs": RelPosEncXL(size.d_model)(source)}

@@ -44,14 +44,13 @@ from real_speech import (
     DECISION,
     DENSE,
     GATES,
-    SHORT_STEPS,
-    STEPS_PER_EPOCH,
     dense_arm,
     difference,
     parse,
     run_folder,
     run_recipe,
     train_all,
+    training,
 )
 
 from speechbrain_neuronprune.epoch_log import EpochLog
@@ -140,15 +139,7 @@ def is_gated(arm: str) -> bool:
 def schedule(arm: str, steps: int) -> dict[str, Any]:
     """What an arm's yaml is told about a training of so many steps."""
     shares = FAITHFUL if arm == PAPER else DECISION
-    return {
-        "number_of_epochs": steps // STEPS_PER_EPOCH,
-        "short_steps": SHORT_STEPS,
-        **{
-            name: round(share * steps)
-            for name, share in shares.items()
-            if is_gated(arm)
-        },
-    }
+    return training(steps, shares if is_gated(arm) else {})
 
 
 # ------------------------------------------------------------------ running

@@ -17,22 +17,26 @@ Authors
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from compact_speed import SIZES, Size, build_encoder
-from speechbrain.nnet.attention import RelPosEncXL
+from compact_speed import (
+    SIZES,
+    Size,
+    build_encoder,
+    even_plan,
+    example,
+    latencies,
+)
 from timing import Clock, set_up, timing_parser, write_results
 from torch import nn
 from tqdm import tqdm
 
-from speechbrain_neuronprune import PruningPlan, compact, find_units
+from speechbrain_neuronprune import compact
 from speechbrain_neuronprune.files import atomic_path
 from speechbrain_neuronprune.report.canvas import CYCLE, new_figure
 from speechbrain_neuronprune.report.cost import (
-    compare_latency,
     measure_cost,
     paired_ratio,
 )
@@ -51,49 +55,23 @@ PLACES = {
 }
 
 
-def halved(encoder: nn.Module, kinds: Sequence[str]) -> nn.Module:
-    """The encoder with half of the units of some kinds."""
-    widths = {
-        name: [round(SHARE * width) for width in group.widths]
-        for name, group in find_units(encoder, kinds).items()
-    }
-    return compact(encoder, PruningPlan.from_widths(encoder, widths))
-
-
 def build_models(size: Size) -> dict[str, nn.Module]:
     """The dense encoder, and one for each place."""
     dense = build_encoder(size, ATTENTION)
     return {DENSE: dense} | {
-        place: halved(dense, kinds) for place, kinds in PLACES.items()
+        place: compact(dense, even_plan(dense, SHARE, kinds))
+        for place, kinds in PLACES.items()
     }
-
-
-def example(size: Size, seconds: float, batch: int) -> dict:
-    """The forward arguments: utterances of one length."""
-    frames = round(seconds * FRAMES_PER_SECOND)
-    source = torch.randn(batch, frames, size.d_model)
-    return {"src": source, "pos_embs": RelPosEncXL(size.d_model)(source)}
-
-
-@torch.inference_mode()
-def latencies(
-    models: dict[str, nn.Module], arguments: dict, rounds: int, clock: Clock
-) -> dict[str, list[float]]:
-    """Time the models in turns."""
-    calls: dict[str, Callable[[], object]] = {
-        name: partial(model, **arguments) for name, model in models.items()
-    }
-    return compare_latency(calls, rounds, warmup=1, clock=clock)
 
 
 def measure(
     name: str, seconds: float, batch: int, rounds: int, clock: Clock
 ) -> Iterator[dict]:
     """One size at one length and batch size; a row per place."""
-    models, arguments = (
-        build_models(SIZES[name]),
-        example(SIZES[name], seconds, batch),
-    )
+    size = SIZES[name]
+    models = build_models(size)
+    size = replace(size, frames=round(seconds * FRAMES_PER_SECOND))
+    arguments = example(size, ATTENTION, batch)
     costs = {
         place: measure_cost(model, arguments, rounds=1, warmup=0)
         for place, model in models.items()

@@ -23,7 +23,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,19 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def schedule(arm: str, steps: int) -> dict[str, int]:
-    """What an arm's yaml is told about a training of so many steps."""
-    decision = DECISION if arm.startswith(PRUNED) else {}
+def training(steps: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """What a yaml is told about a training of so many steps, in shares of
+    which its units are decided."""
     return {
         "number_of_epochs": steps // STEPS_PER_EPOCH,
-        "short_steps": SHORT_STEPS,
-        **{name: round(share * steps) for name, share in decision.items()},
+        "short_steps": min(SHORT_STEPS, steps),
+        **{name: round(share * steps) for name, share in shares.items()},
     }
+
+
+def schedule(arm: str, steps: int) -> dict[str, int]:
+    """What an arm's yaml is told about a training of so many steps."""
+    return training(steps, DECISION if arm.startswith(PRUNED) else {})
 
 
 # ------------------------------------------------------------------ running

@@ -38,14 +38,13 @@ from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
 from real_speech import (
     GATES,
     ROOT,
-    SHORT_STEPS,
     STEPS,
-    STEPS_PER_EPOCH,
     dense_arm,
     difference,
     run_folder,
     run_recipe,
     train_all,
+    training,
 )
 from timed_training import COST
 from timing import verdict
@@ -78,23 +77,15 @@ def yaml_of(arm: str, folder: Path) -> Path:
 
 def changes_of(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     """What an arm changes in its yaml."""
-    changes = {
-        "number_of_epochs": options.steps // STEPS_PER_EPOCH,
-        "short_steps": min(SHORT_STEPS, options.steps),
-    }
     if arm == DENSE:
         # The yaml's own sizes are those of the same-size control.
-        return changes | dense_arm(96, 384)[1]
+        return training(options.steps, {}) | dense_arm(96, 384)[1]
     shares = (options.hold, options.decline, options.settle)
-    decision = {
-        name: round(share * options.steps)
-        for name, share in zip(DECISION, shares, strict=True)
-    }
+    decision = dict(zip(DECISION, shares, strict=True))
     sizes = {"target_parameters": options.size, "other_targets": [options.size]}
     return {
-        **changes,
+        **training(options.steps, decision),
         **GATES,
-        **decision,
         **sizes,
         "shrink": arm == SHRINKING,
         "shrink_every": options.every if arm == SHRINKING else "null",

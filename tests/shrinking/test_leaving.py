@@ -401,11 +401,15 @@ def test_a_plan_of_another_model_is_refused():
         shrink(chain(), PruningPlan({"nowhere": torch.ones(3).bool()}))
 
 
-def test_a_schedule_that_follows_an_optimiser_goes_on():
-    model = chain()
-    schedule = RetentionSchedule(steps=10)
+def following():
+    """A gated chain that follows its optimiser, all three."""
+    model, schedule = chain(), RetentionSchedule(steps=10)
     attach_adaptive_dropout(model, schedule, gamma=1e-3)
-    adam = torch.optim.Adam(model.parameters(), 0.01)
+    return model, schedule, torch.optim.Adam(model.parameters(), 0.01)
+
+
+def test_a_schedule_that_follows_an_optimiser_goes_on():
+    model, schedule, adam = following()
     shrink(model, make_plan(model, "random"), [adam])
     before = model[6].gate.units.logits.detach().clone()
     model(torch.randn(6, 4)).sum().backward()
@@ -415,11 +419,8 @@ def test_a_schedule_that_follows_an_optimiser_goes_on():
 
 
 def test_a_schedule_that_follows_and_steers_shrinks_too():
-    model = chain()
-    schedule = RetentionSchedule(steps=10)
-    attach_adaptive_dropout(model, schedule, gamma=1e-3)
+    model, schedule, adam = following()
     steer_size(model, 0.5)
-    adam = torch.optim.Adam(model.parameters(), 0.01)
     shrink(model, make_plan(model, "random"), [adam])
     model(torch.randn(6, 4)).sum().backward()
     adam.step()
@@ -428,10 +429,7 @@ def test_a_schedule_that_follows_and_steers_shrinks_too():
 
 
 def test_it_follows_the_units_that_come_back_too():
-    model = chain()
-    schedule = RetentionSchedule(steps=10)
-    attach_adaptive_dropout(model, schedule, gamma=1e-3)
-    adam = torch.optim.Adam(model.parameters(), 0.01)
+    model, schedule, adam = following()
     shrink(model, make_plan(model, "random"), [adam])
     grow(model)
     model(torch.randn(6, 4)).sum().backward()
