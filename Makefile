@@ -133,7 +133,7 @@ report: env  ## draw the report of the demo's run again
 
 # What takes longer, because models have to be trained, has a command of its own
 # in README.
-bench: env  ## measure speed for ten minutes, each figure beside its bar
+bench: env  ## measure speed, each figure beside its bar
 	@set -e; run() { echo "== $$*"; script=$$1; shift; \
 	    $(BIN)/python benchmarks/$$script.py "$$@"; }; \
 	run train_step --rounds 5; \

@@ -9,11 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from speechbrain_neuronprune.gates.adaptive_dropout import (
-    AdaptiveDropout,
-    logistic_noise,
-)
-from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 
 # beta, gamma and zeta of the paper
 TEMPERATURE = 2.0 / 3.0
@@ -55,18 +51,13 @@ class HardConcrete(AdaptiveDropout):
         soft = torch.sigmoid((logits + SHIFT) / TEMPERATURE)
         return (soft * (HIGH - LOW) + LOW).clamp(0.0, 1.0)
 
+    def _step(self, noise: Tensor, x: Tensor | None = None) -> Tensor:
+        mask = self._stretched(self.beta() + noise)
+        return mask if x is None else x * mask.to(x.dtype)
+
     def mask(self, batch_size: int) -> Tensor:
         """One draw per utterance in training, else what noise of zero gives;
         the hard decision once it is settled."""
-        if self.is_decided:
-            return self.decided
-        if not self.draws:
-            return self._stretched(self.beta().detach()).unsqueeze(0)
-        noise = logistic_noise(
-            batch_size, *self.shape, device=self.logits.device
-        )
-        return self._stretched(self.beta() + noise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
-        return UnitGate.forward(self, x)
+        if self.draws or self.is_decided:
+            return super().mask(batch_size)
+        return self._stretched(self.beta().detach()).unsqueeze(0)

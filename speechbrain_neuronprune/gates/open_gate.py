@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
-from speechbrain_neuronprune.gates.gate import UnitGate
 
 # How much of the importance so far stays after a batch.
 MEMORY = 0.98
@@ -53,10 +52,6 @@ class OpenGate(AdaptiveDropout):
         )
         ones.register_hook(self._note)
         return ones
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
-        return UnitGate.forward(self, x)
 
     @torch.no_grad()
     def _note(self, gradient: Tensor) -> None:

@@ -210,6 +210,8 @@ def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
 
 
 def gated(value: Tensor, mask: Tensor | None) -> Tensor:
+    """The values, (batch, time, heads, width), times a gate's draw, if there
+    is one."""
     return value if mask is None else value * mask
 
 
