@@ -17,6 +17,7 @@ from speechbrain.dataio.dataio import load_data_csv, read_audio
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
+from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 
 Rows = dict[str, dict[str, Any]]
@@ -57,12 +58,24 @@ def with_tokens(rows: Mapping[str, Any], tokenizer: Any, blank: int) -> Rows:
     -------
     dict
         Utterance to labelled row.
+
+    Raises
+    ------
+    DataError
+        If all words of an utterance are unknown: there is nothing to learn
+        from it, and a batch of such cannot be padded.
     """
-    return {
-        name: row
-        | {"labels": [t for t in tokenizer.encode(row["wrd"]) if t != blank]}
-        for name, row in rows.items()
-    }
+    labelled = {}
+    for name, row in rows.items():
+        labels = [t for t in tokenizer.encode(row["wrd"]) if t != blank]
+        if not labels:
+            raise DataError(
+                f"The model has no token for anything in the transcript of "
+                f"{name}, {row['wrd']!r}; take that utterance out, or a model "
+                "whose tokens are those of this speech."
+            )
+        labelled[name] = row | {"labels": labels}
+    return labelled
 
 
 def speech_dataset(

@@ -7,6 +7,7 @@ Authors
 import copy
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from speechbrain_neuronprune.dataio import (
@@ -14,6 +15,7 @@ from speechbrain_neuronprune.dataio import (
     speech_dataset,
     with_tokens,
 )
+from speechbrain_neuronprune.errors import DataError
 
 ROWS = {
     "a": {"wav": "a.flac", "duration": 1.0, "wrd": "GO"},
@@ -36,6 +38,12 @@ def test_unknown_tokens_are_left_out():
     rows = with_tokens(ROWS, tokenizer(), blank=0)
     assert [row["labels"] for row in rows.values()] == [[1], [2]]
     assert "labels" not in ROWS["a"]
+
+
+def test_nothing_but_unknown_words():
+    rows = {"c": ROWS["a"] | {"wrd": "MAYBE LATER"}}
+    with pytest.raises(DataError, match="transcript of c, 'MAYBE LATER'"):
+        with_tokens(ROWS | rows, tokenizer(), blank=0)
 
 
 def test_the_longest_comes_first_and_rows_stay_as_they_were():

@@ -1,12 +1,11 @@
-"""The code that the README and the documents show is run as it stands.
+"""The python code that the README and the documents show is run as it stands;
+test_shell_blocks.py has the commands.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import configparser
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -17,17 +16,14 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_neuronprune import adaptive_dropouts, selective_update
-from speechbrain_neuronprune.cli import main
 from speechbrain_neuronprune.deploy.transcribe import load_model
+from tests.documents import DOCUMENTS, ROOT, code_blocks
 from tests.tiny_recogniser import (
     CONFORMER,
     write_corpus,
     write_recogniser,
 )
 from tests.tiny_stock import train, write_yaml
-
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 TRANSFORMER = """
 Transformer: !new:speechbrain.lobes.models.transformer.TransformerASR.TransformerASR
@@ -43,30 +39,6 @@ Transformer: !new:speechbrain.lobes.models.transformer.TransformerASR.Transforme
     normalize_before: True
     causal: False
 """  # noqa: E501
-
-
-def code_blocks(document: Path, language: str) -> list[str]:
-    """A document's fenced blocks of one language, each behind as many empty
-    lines as stand above it, so that tracebacks name the right line."""
-    fence = rf"^```{language}\n(.*?)^```$"
-    text = document.read_text(encoding="utf-8")
-    return [
-        "\n" * text.count("\n", 0, block.start(1)) + block.group(1)
-        for block in re.finditer(fence, text, re.MULTILINE | re.DOTALL)
-    ]
-
-
-def commands(document: Path) -> list[list[str]]:
-    """The command lines of a document's bash blocks, each as its words."""
-    blocks = "".join(code_blocks(document, "bash")).replace("\\\n", " ")
-    lines = (shlex.split(one, comments=True) for one in blocks.splitlines())
-    return [words for words in lines if words]
-
-
-COMMANDS = [words for document in DOCUMENTS for words in commands(document)]
-SCRIPTS = [words for words in COMMANDS if words[0] == "python"]
-RECIPES = [words for words in SCRIPTS if words[1].startswith("recipes/")]
-TOOLS = [words for words in COMMANDS if words[0].startswith("neuronprune")]
 
 
 def linked_files(document: Path) -> list[str]:
@@ -133,29 +105,3 @@ def test_links_lead_to_files(document):
         if not (document.parent / target).exists()
     ]
     assert not missing
-
-
-@pytest.mark.parametrize("words", SCRIPTS, ids=lambda words: words[1])
-def test_scripts_are_there(words):
-    assert (ROOT / words[1]).is_file()
-
-
-@pytest.mark.parametrize("words", RECIPES, ids=lambda words: words[1])
-def test_recipes_have_the_options_that_commands_give(words):
-    python, script, recipe, *options = words
-    text = (ROOT / recipe).read_text(encoding="utf-8")
-    known = re.findall(r"^(\w+):", text, re.MULTILINE)
-    given = [re.fullmatch(r"--(\w+)=.*", option)[1] for option in options]
-    assert not set(given) - set(known)
-
-
-@pytest.mark.parametrize("words", TOOLS, ids=lambda words: words[0])
-def test_commands_are_installed(words):
-    command, *arguments = words
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    scripts = setup["options.entry_points"]["console_scripts"]
-    assert f"{command} = " in scripts
-    if command == "neuronprune":
-        _, subcommand, arguments = main.resolve_command(None, arguments)
-        subcommand.make_context(None, arguments)  # fails if there is no option
