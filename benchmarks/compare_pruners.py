@@ -18,6 +18,9 @@ magnitude, Taylor, random
                   the dense model, cut in the middle of its training to the
                   units with the largest weights, to those on which the loss
                   depends the most, or to any
+Torch-Pruning     the same with the Taylor importance of that library, which
+                  can cut the feed-forward modules of a Conformer alone, and
+                  so not to a third of its parameters or less
 
     python benchmarks/compare_pruners.py DATA_FOLDER --output results/pruners
 
@@ -62,7 +65,7 @@ SIZES = (0.46, 0.3, 0.15)
 NARROW = {0.46: (64, 256), 0.3: (52, 200), 0.15: (36, 136)}
 SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
 OURS, PAPER = "adaptive dropout", "paper"
-HARD_CONCRETE = "hard concrete"
+HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
 
 PACKAGE = "!name:speechbrain_neuronprune"
 YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
@@ -82,15 +85,18 @@ METHODS: dict[str, dict[str, Any]] = {
         method: {
             **STILL,
             "gate": f"{PACKAGE}.gates.open_gate.OpenGate",
-            "brain_class": f"{PACKAGE}.brains.one_shot.{brain}",
+            "brain_class": f"{PACKAGE}.brains.{brain}",
         }
         for method, brain in {
-            "magnitude": "MagnitudeASR",
-            "Taylor": "TaylorASR",
-            "random": "RandomUnitsASR",
+            "magnitude": "one_shot.MagnitudeASR",
+            "Taylor": "one_shot.TaylorASR",
+            "random": "one_shot.RandomUnitsASR",
+            TORCH_PRUNING: "torch_pruning.TorchPruningASR",
         }.items()
     },
 }
+# About what is left of the dense model without any feed-forward unit
+FEED_FORWARD_ONLY = 0.35
 FAITHFUL = {"hold_steps": 0.0, "decline_steps": 0.5}  # shares of the steps
 
 
@@ -125,6 +131,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
         f"{method} {size}": pruned_arm(method, size)
         for size in SIZES
         for method in METHODS
+        if method != TORCH_PRUNING or size > FEED_FORWARD_ONLY
     },
     **{f"narrow {size}": dense_arm(*NARROW[size]) for size in SIZES},
     **{f"shallow {size}": shallow_arm(*SHALLOW[size]) for size in SIZES},
