@@ -9,12 +9,14 @@ the ratios within the rounds. The promise is the quotient of the
 multiply-accumulates that SpeechBrain's layers of these widths need: what ours
 pad, skip or remember does not count.
 
-Three kinds of plans keep about 50 % or 25 % of the units:
+Four kinds of plans keep about 50 % or 25 % of the units:
 
 even       equally many units per head, round numbers: what hardware likes
 ragged     every unit by the toss of a coin: heads and layers of uneven widths
 retention  as learned retention leaves them: every head and every layer has a
            share of its own, from nearly nothing to nearly all
+rounded    the same, but planned with balance_heads and round_to=8: a layer has
+           a share of its own, its heads have one width
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -30,7 +32,7 @@ import torch
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
 from speechbrain.nnet.attention import RelPosEncXL
 from timing import set_up, timing_parser, verdict, write_results
-from torch import nn
+from torch import Tensor, nn
 
 from speechbrain_neuronprune import PruningPlan, compact, find_units
 from speechbrain_neuronprune.report.cost import (
@@ -45,6 +47,7 @@ SHARES = (0.5, 0.25)
 SECONDS = 10.0
 # How alike the shares of heads and layers are: a beta distribution's a + b
 CONCENTRATION = 6.0
+ROUND_TO = 8
 
 
 @dataclass(frozen=True)
@@ -101,22 +104,43 @@ def ragged_plan(model: nn.Module, share: float) -> PruningPlan:
     )
 
 
-def retention_plan(model: nn.Module, share: float) -> PruningPlan:
-    """Keep a random share of every head, or of a group without heads."""
+def retention_scores(model: nn.Module, share: float) -> dict[str, Tensor]:
+    """Give every head, or group without heads, a share of units with scores
+    above zero; the mean of those shares is ``share``."""
     shares = torch.distributions.Beta(
         share * CONCENTRATION, (1.0 - share) * CONCENTRATION
     )
-    return PruningPlan(
-        {
-            name: torch.cat(
-                [torch.rand(width) < shares.sample() for width in group.widths]
-            )
-            for name, group in find_units(model).items()
-        }
+    return {
+        name: torch.cat(
+            [-torch.rand(width).sub(shares.sample()) for width in group.widths]
+        )
+        for name, group in find_units(model).items()
+    }
+
+
+def retention_plan(model: nn.Module, share: float) -> PruningPlan:
+    """Keep the units with scores above zero."""
+    scores = retention_scores(model, share)
+    return PruningPlan.from_scores(scores, model, threshold=0.0)
+
+
+def rounded_plan(model: nn.Module, share: float) -> PruningPlan:
+    """Keep about as many, in numbers that hardware likes."""
+    return PruningPlan.from_scores(
+        retention_scores(model, share),
+        model,
+        threshold=0.0,
+        round_to=ROUND_TO,
+        balance_heads=True,
     )
 
 
-PLANS = {"even": even_plan, "ragged": ragged_plan, "retention": retention_plan}
+PLANS = {
+    "even": even_plan,
+    "ragged": ragged_plan,
+    "retention": retention_plan,
+    "rounded": rounded_plan,
+}
 
 
 def make_plans(model: nn.Module) -> dict[str, PruningPlan]:

@@ -11,7 +11,7 @@ import torch
 
 from speechbrain_neuronprune import find_units, measure_cost
 
-KINDS = ["even", "ragged", "retention"]
+KINDS = ["even", "ragged", "retention", "rounded"]
 MODELS = ["dense"] + [f"{k} {share} %" for share in (50, 25) for k in KINDS]
 
 
@@ -89,3 +89,16 @@ def test_retention_leaves_heads_of_very_different_widths(script):
     assert max(widths) > 1.5 * min(widths)
     kept = torch.cat(list(plan.keep.values())).float().mean()
     assert 0.3 < kept < 0.7
+
+
+def test_rounded_plans_have_heads_of_one_width(script):
+    size = script.Size(2, 64, 256, 4, 3, frames=10, rounds=1)
+    encoder = script.build_encoder(size, "RelPosMHAXL")
+    torch.manual_seed(0)
+    plan = script.rounded_plan(encoder, 0.5)
+    widths = plan.widths(encoder)
+    for kept in widths.values():
+        heads = kept if isinstance(kept, list) else [kept]
+        assert len(set(heads)) == 1
+        assert all(width % script.ROUND_TO == 0 for width in heads)
+    assert len({str(kept) for kept in widths.values()}) > 3
