@@ -125,10 +125,10 @@ def run_recipe(
 ) -> None:
     """Run the recipe in a process of its own, unless it is complete."""
     folder = run_folder(arguments.output, arm, seed)
+    options = [f"--{key}={value}" for key, value in changes.items()]
+    check_request(folder, [f"{yaml}.yaml", *options, *arguments.overrides])
     if (folder / "sizes.json").exists():
         return
-    options = [f"--{key}={value}" for key, value in changes.items()]
-    folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, len(os.sched_getaffinity(0)) // arguments.jobs)
     with open(folder / "output.txt", "a", encoding="utf-8") as output:
         done = subprocess.run(
@@ -150,6 +150,24 @@ def run_recipe(
     if done.returncode:
         raise SystemExit(
             f"The training {arm}, seed {seed} failed; see {output.name}."
+        )
+
+
+def check_request(folder: Path, request: list[str]) -> None:
+    """Note what a training was asked for, or refuse to take another one for
+    it, say with other --steps."""
+    path = folder / "request.json"
+    if (folder / "sizes.json").exists() and not path.exists():
+        return  # nobody knows
+    if not path.exists():
+        write_json(path, request)
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before != request:
+        changed = set(before) ^ set(request)
+        raise SystemExit(
+            f"{folder} holds a training with other options "
+            f"({', '.join(sorted(changed))}); give another --output, or "
+            "delete that folder."
         )
 
 

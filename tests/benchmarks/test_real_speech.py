@@ -70,6 +70,15 @@ def test_finished_runs_are_not_run_again(runs, monkeypatch):
     module.train_all(options, options.arms)
 
 
+def test_a_folder_is_of_one_training_only(load_benchmark, tmp_path):
+    module = load_benchmark("real_speech")
+    folder = tmp_path / "dense-1"
+    module.check_request(folder, ["a.yaml", "--number_of_epochs=25"])
+    module.check_request(folder, ["a.yaml", "--number_of_epochs=25"])
+    with pytest.raises(SystemExit, match=r"epochs=17, --number_of_epochs=25"):
+        module.check_request(folder, ["a.yaml", "--number_of_epochs=17"])
+
+
 def test_main_writes_table_and_plot(runs, monkeypatch, capsys):
     module, options = runs
     monkeypatch.setattr(module, "parse", lambda _: options)
