@@ -18,8 +18,9 @@ intervals of the differences (pooled over seeds, resampling utterances).
 
     python benchmarks/from_dense.py DATA_FOLDER --output results/from_dense
 
-The rest is as in real_speech.py, whose finished runs of the same names are
-taken if they are in the output folder.
+With --dense_steps the dense model itself is trained for fewer. The rest is as
+in real_speech.py, whose finished runs of the same names are taken if they are
+in the output folder.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -148,12 +149,14 @@ def rows_of(arm: str, sizes: dict[str, Any]) -> dict[str, Any]:
     return {arm: sizes[DENSE if arm == DENSE else str(SIZE)]}
 
 
-def steps_of(row: str, steps: int) -> int:
+def steps_of(row: str, options: argparse.Namespace) -> int:
     """Optimiser steps behind a row, those of the dense model not counted
     where it was there before."""
     if row in FINE:
-        return EPOCHS * (steps // SHARE // EPOCHS)
-    return steps if row in FULL else 0
+        return EPOCHS * (options.steps // SHARE // EPOCHS)
+    if row == DENSE:
+        return options.dense_steps
+    return options.steps if row in FULL else 0
 
 
 def summarize(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -167,7 +170,7 @@ def summarize(arguments: argparse.Namespace) -> dict[str, Any]:
         rows[name] = {
             "parameters": size,
             "share": size / whole,
-            "steps": steps_of(name, arguments.steps),
+            "steps": steps_of(name, arguments),
         }
         for split in splits:
             rates = [run["splits"][split]["wer"] for run in runs]
@@ -203,14 +206,20 @@ def markdown(summary: dict[str, Any]) -> str:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; the dense model is needed in any case."""
-    options = real_speech.parse(arguments, __doc__, ARMS)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--dense_steps", type=int)
+    known, others = parser.parse_known_args(arguments)
+    options = real_speech.parse(others, __doc__, ARMS)
+    options.dense_steps = known.dense_steps or options.steps
     options.arms = [arm for arm in ARMS if arm in {DENSE, *options.arms}]
     return options
 
 
 def run(options: argparse.Namespace) -> None:
     """Train and measure what is missing."""
-    train_all(options, [arm for arm in options.arms if arm in FULL])
+    dense = argparse.Namespace(**vars(options) | {"steps": options.dense_steps})
+    train_all(dense, [DENSE])
+    train_all(options, [arm for arm in options.arms if arm == SCRATCH])
     fine = [arm for arm in options.arms if arm in FINE]
     train_all(options, fine, fine_tune)
     if UNTRAINED in options.arms:

@@ -57,6 +57,26 @@ def test_the_dense_model_comes_first(from_dense, tmp_path, monkeypatch):
     }
 
 
+def test_a_dense_model_of_fewer_steps(from_dense, tmp_path, monkeypatch):
+    import real_speech
+
+    epochs = {}
+
+    def record(arguments, arm, seed, yaml, changes):
+        epochs[arm] = changes["number_of_epochs"]
+
+    monkeypatch.setattr(real_speech, "run_recipe", record)
+    monkeypatch.setattr(from_dense, "run_recipe", record)
+    arms = ["--arms", "adaptive dropout 0.45", "fine-tuned"]
+    steps = ["--dense_steps", "1360", "--steps", "1920"]
+    options = parse(from_dense, tmp_path, *arms, *steps)
+    from_dense.run(options)
+    assert epochs == {"dense": 17, arms[1]: 24, "fine-tuned": 8}
+    rows = ("dense", *arms[1:], "mbp 0.45")
+    taken = [from_dense.steps_of(row, options) for row in rows]
+    assert taken == [1360, 1920, 640, 0]
+
+
 def test_the_table(from_dense, tmp_path, capsys, monkeypatch):
     runs = {
         "dense": {"dense": figures(1000, lambda i: 1)},
