@@ -13,6 +13,8 @@ domains, pooled over models, with paired bootstrap intervals over utterances.
     done
     python benchmarks/real_pruning.py ANALYSIS1 ANALYSIS2 ANALYSIS3
 
+With --domains only some of the new ones are put together, by pattern.
+
 Authors
  * The speechbrain-neuronprune authors 2026
 """
@@ -20,6 +22,7 @@ Authors
 import argparse
 import json
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +53,9 @@ Errors = dict[str, dict[str, Utterances]]
 # ------------------------------------------------------------------ reading
 
 
-def read_errors(folder: Path) -> Errors:
-    """The errors of one model, summed over the domains of a place."""
+def read_errors(folder: Path, domains: str = "*") -> Errors:
+    """The errors of one model, summed over the domains of a place; of new
+    ones, over those that fit a pattern."""
     analysis = json.loads((folder / ANALYSIS).read_text(encoding="utf-8"))
     paths = (folder / MEASUREMENTS).glob("*.jsonl")
     logs = dict(read_log(path) for path in paths)
@@ -61,7 +65,13 @@ def read_errors(folder: Path) -> Errors:
             logs[split]
             for split, facts in analysis["splits"].items()
             if facts["role"] == place
+            and (place == "home" or fnmatchcase(split, domains))
         ]
+        if not here:
+            raise SystemExit(
+                f"{folder} has measured no domain like {domains!r}, but "
+                f"{', '.join(analysis['splits'])}; change --domains."
+            )
         found[place] = {
             removal: sum_by_name(errors[removal] for errors in here)
             for removal in here[0]
@@ -203,9 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("analyses", type=Path, nargs="+")
     parser.add_argument("--output", type=Path, default=Path("results/pruning"))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.04, 0.12])
+    parser.add_argument("--domains", default="*", metavar="PATTERN")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = summarize([read_errors(folder) for folder in options.analyses])
+    rows = summarize(
+        [read_errors(folder, options.domains) for folder in options.analyses]
+    )
     write_json(options.output / "pruning.json", {"rows": rows})
     plot(rows, options.output / "pruning.png")
     print(markdown(rows, options.shares))

@@ -79,6 +79,23 @@ def test_domains_and_models_are_pooled(script, folders):
     assert mean["domain"]["change"]["difference"] == 0.0
 
 
+def test_some_domains_alone(script, folders):
+    one, both = (
+        script.read_errors(folders[0], domains)["domain"]
+        for domains in ("*noise*", "*")
+    )
+    assert one.keys() == both.keys()
+    for removal, errors in one.items():
+        words = {name: count for name, (_, count) in errors.items()}
+        assert words == WORDS
+        assert both[removal] == {
+            name: [2 * wrong, 2 * count]
+            for name, (wrong, count) in errors.items()
+        }
+    with pytest.raises(SystemExit, match="no domain like 'phone'"):
+        script.read_errors(folders[0], "phone")
+
+
 def test_a_log_of_another_split_is_left_alone(script, folders):
     logs = folders[0] / "measurements"
     old = (logs / "0.jsonl").read_text().replace(HOME, "home/dev")
