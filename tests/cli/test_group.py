@@ -5,6 +5,8 @@ Authors
 """
 
 import os
+import runpy
+import sys
 
 import pytest
 
@@ -29,6 +31,14 @@ def test_help_has_an_example(call, command):
     assert result.exit_code == 0
     assert f"neuronprune {command} results/" in result.stdout
     assert "--json" in result.stdout
+
+
+def test_the_package_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["anything", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("speechbrain_neuronprune", run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("Usage: neuronprune ")
 
 
 def test_all_commands_are_listed_in_the_order_of_work(call):
