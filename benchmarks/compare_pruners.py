@@ -24,6 +24,9 @@ Torch-Pruning     the same with the Taylor importance of that library, which
 
     python benchmarks/compare_pruners.py DATA_FOLDER --output results/pruners
 
+The rank of a method is that of its error rate among all methods of its size,
+mean over the seeds that all of them have.
+
 Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
 the plot are made; with --show, from that file alone. Finished runs are not run
 again, and one that was stopped goes on where it stopped. The rest is as in
@@ -55,6 +58,7 @@ from real_speech import (
     train_all,
     training,
 )
+from scipy.stats import rankdata
 
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.files import atomic_path
@@ -229,11 +233,33 @@ def matched(one: list[dict], other: list[dict]) -> tuple[list, list]:
     )
 
 
+def mean_ranks(
+    table: dict[tuple[str, str], list[dict]], size: str, split: str
+) -> dict[str, float]:
+    """Method to its mean rank among those of its size, 1 being the best."""
+    rates = {
+        method: {run["seed"]: run["splits"][split]["wer"] for run in runs}
+        for (other, method), runs in table.items()
+        if other == size
+    }
+    seeds = set.intersection(*map(set, rates.values()))
+    if not seeds:
+        return dict.fromkeys(rates)
+    columns = [[one[seed] for one in rates.values()] for seed in seeds]
+    means = np.mean([rankdata(column) for column in columns], axis=0)
+    return dict(zip(rates, means.tolist(), strict=True))
+
+
 def summarize(lines: list[dict]) -> list[dict[str, Any]]:
-    """A row per method and size: error rates over seeds, and differences to
-    the dense model and to adaptive dropout of that size."""
+    """A row per method and size: error rates over seeds, ranks, and
+    differences to the dense model and to adaptive dropout of that size."""
     table = collect(lines)
     dense = table["", DENSE]
+    ranks = {
+        (size, split): mean_ranks(table, size, split)
+        for size in {size for size, _ in table}
+        for split in dense[0]["splits"]
+    }
     whole = dense[0]["parameters"]
     rows = []
     for (size, method), runs in table.items():
@@ -251,6 +277,7 @@ def summarize(lines: list[dict]) -> list[dict[str, Any]]:
             rates = [run["splits"][split]["wer"] for run in runs]
             row[split] = {
                 **mean_and_spread(rates),
+                "rank": ranks[size, split][method],
                 "to dense": _difference(runs, dense, split),
                 "to ours": ours and _difference(runs, ours, split),
             }
@@ -275,7 +302,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
     head = ["size", "method", "seeds", "parameters", "MACs"]
     for split in splits:
-        head += [f"{split} WER", f"{split}: to dense", f"{split}: to ours"]
+        head += [f"{split} WER", "rank"]
+        head += [f"{split}: to dense", f"{split}: to ours"]
     lines = []
     for row in rows:
         macs = "" if row["macs"] is None else f"{row['macs'] / 1e6:,.0f} M"
@@ -283,8 +311,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         cells += [f"{row['parameters']:,.0f}", macs]
         for split in splits:
             rate = row[split]
+            rank = rate["rank"] if row["size"] else None
             cells += [
                 mean_cell(rate),
+                "" if rank is None else f"{rank:.1f}",
                 interval_cell(rate["to dense"]),
                 interval_cell(rate["to ours"]),
             ]

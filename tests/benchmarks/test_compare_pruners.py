@@ -76,6 +76,24 @@ def test_differences_are_to_dense_and_to_ours_of_the_same_size(script, lines):
     assert rows["paper", "0.46"]["to ours"] is None
 
 
+def test_ranks_are_among_methods_of_a_size(script, lines):
+    rows = {(r["method"], r["size"]): r["dev"] for r in script.summarize(lines)}
+    names = ("adaptive dropout", "narrow", "paper")
+    ranks = [rows[name, "0.3"]["rank"] for name in names]
+    assert ranks == [1.0, 2.0, 3.0]
+    assert rows["paper", "0.46"]["rank"] == 1.0
+    # A tie in the first seed; and seeds that one method lacks do not count
+    lines[1]["sizes"]["0.3"] = lines[2]["sizes"]["dense"]
+    table = script.collect(lines)
+    ranks = script.mean_ranks(table, "0.3", "dev")
+    assert [ranks[name] for name in names] == [1.25, 1.75, 3.0]
+    table["0.3", "paper"].pop()
+    ranks = script.mean_ranks(table, "0.3", "dev")
+    assert [ranks[name] for name in names] == [1.5, 1.5, 3.0]
+    table["0.3", "paper"].clear()
+    assert set(script.mean_ranks(table, "0.3", "dev").values()) == {None}
+
+
 def test_seeds_that_one_of_two_lacks_are_left_out(script, lines):
     rows = script.summarize([one for one in lines if one is not lines[0]])
     ours = next(row for row in rows if row["method"] == "adaptive dropout")
@@ -90,7 +108,10 @@ def test_table_and_plot_come_from_the_file_alone(
     path.write_text("".join(json.dumps(one) + "\n" for one in lines))
     script.main(["--show", str(path)])
     table = capsys.readouterr().out
-    assert "| 0.3 | adaptive dropout | 2 | 300 | 8 M | 0.00 ± 0.00 |" in table
+    assert (
+        "| 0.3 | adaptive dropout | 2 | 300 | 8 M | 0.00 ± 0.00 | 1.0 |"
+        in table
+    )
     assert (tmp_path / "runs.png").stat().st_size > 1000
 
 
