@@ -31,7 +31,12 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    ScalarFormatter,
+)
 from paired import (
     Utterances,
     interval_cell,
@@ -177,7 +182,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(
         len(PLACES),
         len(criteria),
-        figsize=(4.5 * len(criteria), 7),
+        figsize=(3.2 * len(criteria), 6),
         squeeze=False,
         sharex=True,
     )
@@ -195,8 +200,12 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axis.set_title(f"{title}, by {criterion}")
             axis.set_ylabel("word error rate, %")
             axis.set_yscale("log")
+            low, high = axis.get_ylim()
+            axis.yaxis.set_major_locator(
+                LogLocator(subs=(1, 2, 5)) if high > 4 * low else MaxNLocator(5)
+            )
             axis.yaxis.set_major_formatter(ScalarFormatter())
-            axis.yaxis.set_minor_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_formatter(NullFormatter())
             axis.grid(alpha=0.3)
     for axis in axes[-1]:
         axis.set_xlabel("neurons removed, %")
