@@ -4,8 +4,11 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import importlib.util
 import os
 import sys
+from functools import partial
+from pathlib import Path
 
 # Before anything imports the hub's client, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -18,6 +21,10 @@ from speechbrain.lobes.models.transformer.TransformerASR import (
     TransformerASR,
 )
 from speechbrain.utils.importutils import LazyModule
+
+from speechbrain_neuronprune.deploy import evaluation, finalise, sweep
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 # hypothesis asks every loaded module for its file; SpeechBrain's lazy modules
 # would try to import optional packages to answer.
@@ -83,3 +90,33 @@ def make_asr():
         return TransformerASR(**{**sizes, **changes}).eval()
 
     return build
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Measure costs by one pass over one second of audio."""
+    monkeypatch.setattr(evaluation, "SECONDS", 1.0)
+    measure = partial(evaluation.measure_costs, rounds=1)
+    for module in (finalise, sweep):
+        monkeypatch.setattr(module, "measure_costs", measure)
+
+
+@pytest.fixture
+def load_benchmark(monkeypatch):
+    """A function from the name of a benchmark script, which is no module of
+    the package, to its module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(
+            f"benchmark_{name}", BENCHMARKS / f"{name}.py"
+        )
+        module = importlib.util.module_from_spec(spec)
+        # Dataclasses look their module up.
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(BENCHMARKS)  # as for a script that is run
+    yield load
+    torch.set_num_threads(threads)

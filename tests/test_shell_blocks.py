@@ -10,13 +10,11 @@ Authors
 
 import configparser
 import importlib
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +23,6 @@ import soundfile
 from click.testing import CliRunner
 
 from speechbrain_neuronprune.cli import main
-from speechbrain_neuronprune.deploy import evaluation, finalise, sweep
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.files import write_json
 from tests import tiny_recogniser
@@ -138,15 +135,6 @@ def workplace(corpora, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch):
-    """Measure costs by one pass over one second of audio."""
-    monkeypatch.setattr(evaluation, "SECONDS", 1.0)
-    measure = partial(evaluation.measure_costs, rounds=1)
-    for module in (finalise, sweep):
-        monkeypatch.setattr(module, "measure_costs", measure)
-
-
 def run_neuronprune(words: list[str]) -> None:
     """Run a command of `neuronprune`."""
     haste = HASTE.get(" ".join(words[:2]), [])
@@ -200,7 +188,7 @@ def run_call(words: list[str]) -> None:
     [path for path in DOCUMENTS if shell_calls(path)],
     ids=lambda path: path.name,
 )
-def test_commands_run(document, workplace):
+def test_commands_run(document, workplace, hasty):
     for _, words in shell_calls(document):
         run_call(words)
 
@@ -236,12 +224,8 @@ def test_recipes_have_the_options_that_commands_give(words):
 
 
 @pytest.mark.parametrize("words", BENCHMARKS, ids=lambda words: words[1])
-def test_benchmarks_know_what_they_are_told(words, monkeypatch):
-    script = ROOT / words[1]
-    monkeypatch.syspath_prepend(script.parent)
-    spec = importlib.util.spec_from_file_location(script.stem, script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_benchmarks_know_what_they_are_told(words, load_benchmark, monkeypatch):
+    module = load_benchmark(Path(words[1]).stem)
     if hasattr(module, "parse"):
         module.parse(words[2:])
     else:  # it gets as far as the data that are not there

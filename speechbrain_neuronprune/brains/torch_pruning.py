@@ -30,15 +30,14 @@ class TorchPruningASR(OneShotMixin, AdaptiveDropoutASR):
 
     def optimizers_step(self) -> None:
         """Note the gradients before they are used up."""
-        step = getattr(self.schedule, "step", None)
         last = self._settle_step
-        if None not in (step, last) and last - STEPS <= step < last:
+        if last is not None and last - STEPS <= self.schedule.step < last:
             self._note_gradients()
         super().optimizers_step()
 
     @torch.no_grad()
     def _note_gradients(self) -> None:
-        sums = self.__dict__.setdefault("_sums", {})
+        sums = self._sums = getattr(self, "_sums", {})
         for name, linears in self._feed_forwards():
             gradients = [linear.weight.grad for linear in linears]
             before = sums.get(name, [torch.zeros_like(g) for g in gradients])

@@ -4,8 +4,6 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from functools import partial
-
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,7 +11,6 @@ from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_neuronprune import adaptive_dropouts
 from speechbrain_neuronprune.cli import main
-from speechbrain_neuronprune.deploy import evaluation, finalise, sweep
 from tests.tiny_recogniser import write_corpus, write_recogniser
 from tests.tiny_run import write_run
 
@@ -55,12 +52,8 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch):
-    """Measure costs by one pass over one second of audio."""
-    monkeypatch.setattr(evaluation, "SECONDS", 1.0)
-    measure = partial(evaluation.measure_costs, rounds=1)
-    for module in (finalise, sweep):
-        monkeypatch.setattr(module, "measure_costs", measure)
+def all_hasty(hasty):
+    """Every command measures costs in haste."""
 
 
 @pytest.fixture
