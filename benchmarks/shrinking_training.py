@@ -56,6 +56,8 @@ SIZE = 0.46
 # When the decline begins, how long it takes, when the units are settled: shares
 # of the steps
 DECISION = {"hold_steps": 0.2, "decline_steps": 0.08, "settle_step": 0.3}
+# Units that are kept in numbers that processors like, see docs/cost.md
+ROUNDED = {"round_to": 8, "balance_heads": True}
 CLOCKS = ("seconds", "cpu_seconds")
 SHARE_OF_TIME = 0.75
 MEMORY_NOISE = 0.01  # of what the allocator of a process takes
@@ -86,6 +88,7 @@ def changes_of(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         **training(options.steps, decision),
         **GATES,
+        **ROUNDED,
         **sizes,
         "shrink": arm == SHRINKING,
         "shrink_every": options.every if arm == SHRINKING else "null",

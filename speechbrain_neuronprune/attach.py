@@ -15,6 +15,7 @@ from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
+from speechbrain_neuronprune.layers.dropout import use_quick_dropout
 from speechbrain_neuronprune.units import (
     ParameterSlice,
     Targets,
@@ -36,7 +37,7 @@ def attach_adaptive_dropout(
 
     The gates stand at the five places of paper A, sec. 3. The model's own
     parameters keep their names and values, so a checkpoint of the stock model
-    loads before or after.
+    loads before or after. Its dropouts stay, and draw faster on a CPU.
 
     Arguments
     ---------
@@ -88,6 +89,8 @@ def attach_adaptive_dropout(
         follow_optimizer(schedule, gates, gamma)
     for group, one in zip(groups.values(), gates, strict=True):
         set_gate(model, group, one)
+    for module in model.modules():
+        use_quick_dropout(module)
     return model
 
 

@@ -37,7 +37,11 @@ from speechbrain_neuronprune.retention_log import (
     retention_figures,
     schedule_figures,
 )
-from speechbrain_neuronprune.shrinking import remaining, whole_form
+from speechbrain_neuronprune.shrinking import (
+    remaining,
+    schedule_of,
+    whole_form,
+)
 from speechbrain_neuronprune.units import count_parameters
 
 
@@ -82,10 +86,7 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
     @property
     def schedule(self) -> RetentionSchedule | None:
         """c(t), shared by the gates; None for a model without any."""
-        modules = whole_form(self.pruned).modules()
-        return next(
-            (m for m in modules if isinstance(m, RetentionSchedule)), None
-        )
+        return schedule_of(self.pruned)
 
     @property
     def final_phase(self) -> bool:

@@ -174,6 +174,11 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         learns = self.logits.requires_grad or not self.is_decided
         return self.training and learns
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is settled that all units stay, as after a shrink."""
+        return self.training and self.whole and not self.draws
+
     def _noise(self, batch_size: int) -> Tensor:
         return logistic_noise(
             batch_size, *self.shape, device=self.logits.device
@@ -197,6 +202,4 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         if self.draws and self.logits.requires_grad:
             noise = self._noise(self._utterances(x))
             return self._step(self._over(x, noise), x)
-        if self.training and self.whole and not self.draws:
-            return x
         return super().forward(x)

@@ -32,6 +32,12 @@ class UnitGate(nn.Module):
         self.batch_dim = batch_dim
 
     @property
+    def idle(self) -> bool:
+        """Whether every unit is present for certain, so that there is nothing
+        to multiply by; False if that is not known without looking."""
+        return False
+
+    @property
     def size(self) -> int:
         """Number of units."""
         return math.prod(self.shape)
@@ -46,6 +52,8 @@ class UnitGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        if self.idle:
+            return x
         mask = self.mask(self._utterances(x)).to(x.dtype)
         return x * self._over(x, mask)
 

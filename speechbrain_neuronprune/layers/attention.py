@@ -58,8 +58,7 @@ class RegularUnitAttention(UnitAttention, MultiheadAttention):
         att, sequences = self.att, (query, key, value)
         parts = self._project(sequences, att.in_proj_weight, att.in_proj_bias)
         q, k, v = parts
-        if self.query_gate is not None:
-            q = q * self._query_mask(len(q), q)
+        q = gated(q, self._query_mask(q))
         present = self._value_mask(v)
         q, k, v = (
             part.transpose(1, 2)

@@ -41,6 +41,8 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (batch, channels, time) by a new draw."""
+        if self.units.idle:
+            return x
         self.drawn = self.units.mask(x.shape[0]).to(x.dtype)
         return x * self.drawn.unsqueeze(-1)
 
@@ -67,6 +69,8 @@ class EchoGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (rows, time, channels) by the remembered draw."""
         source = self._source[0]
+        if source.units.idle:
+            return x
         mask = source.drawn
         if mask.shape[0] > 1:
             mask = mask.repeat_interleave(x.shape[0] // mask.shape[0], dim=0)

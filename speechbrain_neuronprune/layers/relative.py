@@ -10,14 +10,10 @@ import torch
 from speechbrain.nnet.attention import RelPosMHAXL
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.layers.attention_masks import Masks
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
-from speechbrain_neuronprune.layers.unit_attention import (
-    UnitAttention,
-    gated,
-    masked,
-    refill,
-)
+from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
 
 # Queries whose scores are computed at a time, about: few enough for a
 # processor's cache and for little waste on distances that none of them needs,
@@ -28,14 +24,14 @@ BLOCK = 256
 class _Sides(NamedTuple):
     """What meets: queries with two biases, (heads, batch, L, width); keys and
     values, (heads * batch, S, width); distances, (distances, heads, width);
-    masks, (heads or 1, batch or 1, L or 1, S)."""
+    and which do not."""
 
     with_u: Tensor
     with_v: Tensor
     k: Tensor
     v: Tensor
     distances: Tensor
-    masks: list[Tensor]
+    masks: Masks
 
 
 class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
@@ -92,10 +88,8 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         width)."""
         biases = (self.pos_bias_u, self.pos_bias_v)
         with_u, with_v = (q + self.query_heads(b.flatten()) for b in biases)
-        if self.query_gate is None:
-            return with_u, with_v
-        mask = self._query_mask(len(q), q)
-        return with_u * mask, with_v * mask
+        mask = self._query_mask(q)
+        return gated(with_u, mask), gated(with_v, mask)
 
     def _distances(self, embeddings: Tensor) -> Tensor:
         """The projections of distances, scaled, (1, distances, heads,
@@ -110,16 +104,14 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             return project(embeddings)
         return self._positions(project, embeddings, [linear.weight])
 
-    def _masks(
-        self, attn_mask: Tensor | None, padding: Tensor | None
-    ) -> list[Tensor]:
+    def _masks(self, attn_mask: Tensor | None, padding: Tensor | None) -> Masks:
         """The masks there are, (heads or 1, batch or 1, L or 1, S)."""
         masks = []
         if attn_mask is not None:
             masks.append(self._four_dims(attn_mask).transpose(0, 1))
         if padding is not None:
             masks.append(padding[None, :, None, :].bool())
-        return masks
+        return Masks.of(masks)
 
     def _attend(
         self, sides: _Sides, weighted: bool
@@ -176,11 +168,11 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             sides.k.mT,
             alpha=self.scale,
         ).unflatten(0, sides.with_u.shape[:2])
-        masks = [m if m.shape[2] == 1 else m[:, :, rows] for m in sides.masks]
+        masks = sides.masks.of_queries(rows)
         weights = torch.softmax(
-            masked(scores, *masks), dim=-1, dtype=torch.float32, out=place
+            masks.close(scores), dim=-1, dtype=torch.float32, out=place
         )
-        weights = refill(self.dropout_att(weights), *masks)
+        weights = masks.clear(self.dropout_att(weights))
         if place is not None and weights is not place:
             place.copy_(weights)
         context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)

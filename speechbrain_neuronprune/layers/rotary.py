@@ -84,8 +84,7 @@ class RoPEUnitAttention(UnitAttention, RoPEMHA):
         q, k = _rotate(q, turns), _rotate(k, turns)
         if self.vbias is not None:
             v = v + self.value_heads(self.value_bias_weight)
-        if self.query_gate is not None:
-            q = q * self._query_mask(len(q), q)
+        q = gated(q, self._query_mask(q))
         v = gated(v, self._value_mask(v))
         masks = masks_union(
             len(q), k.shape[1], self.stock_heads, attn_mask, key_padding_mask

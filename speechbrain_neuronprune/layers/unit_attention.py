@@ -116,16 +116,19 @@ class UnitAttention:
         heads = self.query_heads
         return heads.fill(q), heads.fill(k), self.value_heads.fill(v)
 
-    def _query_mask(self, batch: int, like: Tensor) -> Tensor:
-        """The query gate's draw, (batch or 1, 1, heads, width)."""
-        mask = self.query_gate.mask(batch).to(like.dtype)
+    def _query_mask(self, query: Tensor) -> Tensor | None:
+        """The query gate's draw, (batch or 1, 1, heads, width); None where
+        there is no gate, or nothing for it to do."""
+        if self.query_gate is None or self.query_gate.idle:
+            return None
+        mask = self.query_gate.mask(len(query)).to(query.dtype)
         mask = mask.repeat_interleave(self.rows_per_unit, dim=-1)
         return self.query_heads(mask).unsqueeze(1)
 
     def _value_mask(self, value: Tensor) -> Tensor | None:
         """The value gate's draw, (batch or 1, 1, heads, width); None where
-        there is no gate."""
-        if self.value_gate is None:
+        there is no gate, or nothing for it to do."""
+        if self.value_gate is None or self.value_gate.idle:
             return None
         mask = self.value_gate.mask(len(value)).to(value.dtype)
         return self.value_heads(mask).unsqueeze(1)
@@ -209,19 +212,10 @@ def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
     return list(keep.cpu().split(list(widths)))
 
 
-def gated(value: Tensor, mask: Tensor | None) -> Tensor:
-    """The values, (batch, time, heads, width), times a gate's draw, if there
-    is one."""
-    return value if mask is None else value * mask
-
-
-def refill(scores: Tensor, *masks: Tensor | None) -> Tensor:
-    """Zero the masked positions: rows without any key are NaN after the
-    softmax, which happens in chunked training."""
-    for mask in masks:
-        if mask is not None and mask.dtype == torch.bool:
-            scores = scores.masked_fill(mask, 0.0)
-    return scores
+def gated(units: Tensor, mask: Tensor | None) -> Tensor:
+    """Queries or values, (batch, time, heads, width), times a gate's draw, if
+    there is one."""
+    return units if mask is None else units * mask
 
 
 def masked(scores: Tensor, *masks: Tensor | None) -> Tensor:

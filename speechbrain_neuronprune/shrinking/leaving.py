@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.shrinking.dense_form import (
     DenseForm,
     dense_form,
@@ -30,7 +31,7 @@ from speechbrain_neuronprune.shrinking.optimizer_states import (
     hand_over,
     successors,
 )
-from speechbrain_neuronprune.shrinking.origins import trace
+from speechbrain_neuronprune.shrinking.origins import schedules, trace
 from speechbrain_neuronprune.units import (
     UnitGroup,
     count_parameters,
@@ -191,6 +192,24 @@ def whole_form(model: nn.Module) -> nn.Module:
         return model
     form.read_gates(model)
     return form.model
+
+
+def schedule_of(model: nn.Module) -> RetentionSchedule | None:
+    """c(t) of a model's gates, also of gates that have left it.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+
+    Returns
+    -------
+    RetentionSchedule or None
+        The first one; None for a model that never had gates.
+    """
+    form = dense_form(model)
+    whole = model if form is None else form.model
+    return next(iter(schedules(whole).values()), None)
 
 
 def remaining(model: nn.Module, plan: Any) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ from speechbrain_neuronprune.errors import PlanError, TrainingError
 from speechbrain_neuronprune.shrinking import (
     grow,
     remaining,
+    schedule_of,
     shrink,
     unsealed,
     whole_form,
@@ -275,6 +276,28 @@ def test_settled_units_leave_and_a_resumed_model_knows_them():
     fresh, _ = resumed(model, adam)
     for name, keep in unsealed(fresh).items():
         assert torch.equal(keep, plan.keep[name])
+
+
+def test_c_is_found_even_where_all_gates_have_left():
+    model, adam, _ = trained()
+    schedule = schedule_of(model)
+    assert schedule is next(iter(adaptive_dropouts(model).values())).schedule
+    shrink(model, make_plan(model, "nothing"), [adam])
+    assert not adaptive_dropouts(model)
+    assert schedule_of(model) is schedule
+    assert schedule_of(nn.Linear(2, 2)) is None
+
+
+def test_gates_of_a_model_that_shrank_have_nothing_to_do(monkeypatch):
+    model, adam, plan = trained()
+    settle(model, plan.keep)
+    shrink(model, plan, [adam])
+    gates = adaptive_dropouts(model).values()
+    model.train()
+    assert gates and all(gate.idle for gate in gates)
+    for gate in gates:
+        monkeypatch.setattr(gate, "mask", lambda batch: pytest.fail("asked"))
+    forward(model, torch.randn(2, 7, 16, dtype=torch.float64))
 
 
 def test_sizes_are_those_of_the_whole_model():

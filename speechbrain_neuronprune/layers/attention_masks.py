@@ -1,0 +1,103 @@
+"""Masks over attention scores, at the lowest cost.
+
+A mask of an utterance's padding is small, the scores of all heads are not:
+the mask is turned into numbers and added, which costs a fraction of filling
+the scores by booleans, and nothing for the gradient.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Masks(NamedTuple):
+    """What keeps queries from attending to keys.
+
+    All are (heads or 1, batch or 1, queries or 1, keys).
+
+    Arguments
+    ---------
+    added : list of torch.Tensor
+        Numbers that are added to the scores.
+    closed : torch.Tensor, optional
+        Bool; true where a query must not attend.
+    blind : torch.Tensor, optional
+        Bool, of one key; true for queries that must attend to nothing, which
+        happens in chunked training. None if there are none.
+    """
+
+    added: list[Tensor]
+    closed: Tensor | None = None
+    blind: Tensor | None = None
+
+    @classmethod
+    def of(cls, masks: Iterable[Tensor]) -> "Masks":
+        """Put masks together.
+
+        Arguments
+        ---------
+        masks : iterable of torch.Tensor
+            Bool, or numbers to add.
+
+        Returns
+        -------
+        Masks
+            All of them.
+
+        Example
+        -------
+        >>> masks = Masks.of([torch.tensor([[[[False, True]]]])])
+        >>> masks.close(torch.zeros(1, 1, 1, 2))
+        tensor([[[[0., -inf]]]])
+        """
+        added, closed = [], None
+        for mask in masks:
+            if mask.dtype != torch.bool:
+                added.append(mask)
+            else:
+                closed = mask if closed is None else closed | mask
+        if closed is None:
+            return cls(added)
+        blind = closed.all(dim=-1, keepdim=True)
+        return cls(added, closed, blind if _may_hold(blind) else None)
+
+    def of_queries(self, rows: slice) -> "Masks":
+        """Those of a block of queries."""
+
+        def cut(mask: Tensor | None) -> Tensor | None:
+            whole = mask is None or mask.shape[2] == 1
+            return mask if whole else mask[:, :, rows]
+
+        added = [cut(mask) for mask in self.added]
+        return Masks(added, cut(self.closed), cut(self.blind))
+
+    def close(self, scores: Tensor) -> Tensor:
+        """Scores, (heads, batch, queries, keys), for the softmax."""
+        for mask in self.added:
+            scores = scores + mask
+        if self.closed is None:
+            return scores
+        numbers = torch.zeros_like(self.closed, dtype=scores.dtype)
+        return scores + numbers.masked_fill_(self.closed, -float("inf"))
+
+    def clear(self, weights: Tensor) -> Tensor:
+        """Weights after the softmax, which is NaN for blind queries."""
+        if self.blind is None:
+            return weights
+        return weights.masked_fill(self.blind, 0.0)
+
+
+def _may_hold(mask: Tensor) -> bool:
+    """Whether any of a mask is true; also if to know it would make an
+    accelerator wait, or a graph depend on data."""
+    unknown = (
+        mask.device.type != "cpu"
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+    )
+    return unknown or bool(mask.any())
