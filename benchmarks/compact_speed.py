@@ -18,6 +18,9 @@ retention  as learned retention leaves them: every head and every layer has a
 rounded    the same, but planned with balance_heads and round_to=8: a layer has
            a share of its own, its heads have one width
 
+With ``--compile``, dense and compact encoders are compiled by torch.compile
+first, which takes about a minute each.
+
 Authors
  * The speechbrain-neuronprune authors 2026
 """
@@ -143,12 +146,15 @@ PLANS = {
 }
 
 
-def make_plans(model: nn.Module) -> dict[str, PruningPlan]:
-    """Return the plans of all kinds and shares; "dense" keeps everything."""
+def make_plans(
+    model: nn.Module, kinds: Sequence[str] = tuple(PLANS)
+) -> dict[str, PruningPlan]:
+    """Return the plans of some kinds and all shares; "dense" keeps
+    everything."""
     plans = {
-        f"{kind} {100 * share:.0f} %": make(model, share)
+        f"{kind} {100 * share:.0f} %": PLANS[kind](model, share)
         for share in SHARES
-        for kind, make in PLANS.items()
+        for kind in kinds
     }
     return {"dense": even_plan(model, 1.0), **plans}
 
@@ -209,21 +215,34 @@ def latencies(
     return compare_latency(calls, rounds, clock=clock)
 
 
+def compiled(models: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Return the models compiled for one shape; the first call does it."""
+    torch._dynamo.config.recompile_limit = max(8, len(models))
+    return {
+        key: torch.compile(model, dynamic=False)
+        for key, model in models.items()
+    }
+
+
 def benchmark(
     name: str,
     attention: str,
     rounds: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    kinds: Sequence[str] = tuple(PLANS),
+    compiling: bool = False,
 ) -> list[dict]:
     """Measure one size with one kind of attention; return a row per model."""
     size = SIZES[name]
     dense, arguments = build_encoder(size, attention), example(size, attention)
-    plans = make_plans(dense)
+    plans = make_plans(dense, kinds)
     models = {key: compact(dense, plan) for key, plan in plans.items()}
     costs = {
         key: measure_cost(model, arguments, rounds=1, warmup=0)
         for key, model in models.items()
     }
+    if compiling:
+        models = compiled(models)
     times = latencies(models, arguments, rounds or size.rounds, clock)
     rows = []
     for key, cost in costs.items():
@@ -234,6 +253,7 @@ def benchmark(
             {
                 "size": name,
                 "attention": attention,
+                "compiled": compiling,
                 "model": key,
                 **asdict(size),
                 "rounds": rounds or size.rounds,
@@ -268,6 +288,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=list(BARS),
         name="compact_speed",
     )
+    parser.add_argument(
+        "--plans", nargs="+", choices=PLANS, default=list(PLANS)
+    )
+    parser.add_argument("--compile", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -282,7 +306,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     for name in options.sizes:
         for attention in ATTENTION:
-            for row in benchmark(name, attention, options.rounds, clock):
+            for row in benchmark(
+                name,
+                attention,
+                options.rounds,
+                clock,
+                options.plans,
+                options.compile,
+            ):
                 print_row(row)
                 rows.append(row)
     met = {

@@ -39,6 +39,28 @@ def test_table_and_json(script, tmp_path, capsys):
     assert content["met"] == {}  # the tiny size has no bar
 
 
+def test_compiled_models_of_chosen_plans_take_turns(
+    script, tmp_path, monkeypatch
+):
+    asked = []
+
+    def compiler(model, **options):
+        asked.append(options)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    output = tmp_path / "compact_speed.json"
+    script.main(
+        ["--sizes", "tiny", "--rounds", "1", "--plans", "even", "--compile"]
+        + ["--output", str(output)]
+    )
+    rows = json.loads(output.read_text())["rows"]
+    models = ["dense", "even 50 %", "even 25 %"]
+    assert [row["model"] for row in rows] == 2 * models
+    assert all(row["compiled"] for row in rows)
+    assert asked == 6 * [{"dynamic": False}]
+
+
 def test_a_verdict_is_on_the_slowest(script, capsys):
     rows = [
         {"size": "12x144", "reached": reached} for reached in (1.0, 0.9, 0.84)
