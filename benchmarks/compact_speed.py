@@ -51,6 +51,7 @@ SECONDS = 10.0
 # How alike the shares of heads and layers are: a beta distribution's a + b
 CONCENTRATION = 6.0
 ROUND_TO = 8
+RECOMPILATIONS = 64  # one of the encoder's forward per model
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def latencies(
 
 def compiled(models: dict[str, nn.Module]) -> dict[str, nn.Module]:
     """Return the models compiled for one shape; the first call does it."""
-    torch._dynamo.config.recompile_limit = max(8, len(models))
+    torch._dynamo.config.recompile_limit = RECOMPILATIONS
     return {
         key: torch.compile(model, dynamic=False)
         for key, model in models.items()
