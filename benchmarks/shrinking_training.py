@@ -3,7 +3,8 @@
 
 Trains, with the same steps, batches and seeds:
 
-dense      the dense model
+dense      the dense model, as SpeechBrain computes it
+fast dense the same with use_fast_layers: what of the gain is not the pruning's
 late       adaptive dropout, settled early, compacted after training
 shrinking  the same, but the units leave the model when they are settled
 
@@ -51,7 +52,13 @@ from timing import verdict
 
 from speechbrain_neuronprune.files import write_json
 
-DENSE, LATE, SHRINKING = ARMS = ("dense", "late", "shrinking")
+DENSE, FAST, LATE, SHRINKING = ARMS = (
+    "dense",
+    "fast dense",
+    "late",
+    "shrinking",
+)
+UNPRUNED = (DENSE, FAST)
 SIZE = 0.46
 # When the decline begins, how long it takes, when the units are settled: shares
 # of the steps
@@ -68,18 +75,19 @@ MEMORY_NOISE = 0.01  # of what the allocator of a process takes
 
 def yaml_of(arm: str, folder: Path) -> Path:
     """Write an arm's yaml, with a Brain that measures; without its suffix."""
-    name = "conformer_ctc_mini" + ("_dense" if arm == DENSE else "")
+    name = "conformer_ctc_mini" + ("_dense" if arm in UNPRUNED else "")
     text = (ROOT / "hparams" / f"{name}.yaml").read_text(encoding="utf-8")
-    path = folder / "yaml" / name
+    path = folder / "yaml" / (name + ("_fast" if arm == FAST else ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     text += "\nbrain_class: !name:timed_training.TimedASR\n"
+    text += f"fast_layers: {arm == FAST}\n"
     path.with_suffix(".yaml").write_text(text, encoding="utf-8")
     return path.resolve()
 
 
 def changes_of(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     """What an arm changes in its yaml."""
-    if arm == DENSE:
+    if arm in UNPRUNED:
         # The yaml's own sizes are those of the same-size control.
         return training(options.steps, {}) | dense_arm(96, 384)[1]
     shares = (options.hold, options.decline, options.settle)
@@ -114,7 +122,7 @@ def read_run(options: argparse.Namespace, arm: str, seed: int) -> dict:
         json.loads((folder / name).read_text(encoding="utf-8"))
         for name in (COST, "sizes.json")
     )
-    return cost | sizes["dense" if arm == DENSE else str(options.size)]
+    return cost | sizes[DENSE if arm in UNPRUNED else str(options.size)]
 
 
 def summarize(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from speechbrain_neuronprune import use_fast_layers
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
 from speechbrain_neuronprune.files import write_json
 
@@ -18,11 +19,18 @@ COST = "training.json"
 
 
 class TimedASR(AdaptiveDropoutASR):
-    """Writes time and memory of a whole training to ``training.json``."""
+    """Writes time and memory of a whole training to ``training.json``.
+
+    With ``fast_layers: True`` among the hyperparameters, all modules get fast
+    layers.
+    """
 
     def fit(self, *arguments: Any, **options: Any) -> None:
         """Learn, and measure it; a file that exists is kept."""
         path = Path(self.hparams.output_folder) / COST
+        if self.hparams.fast_layers:
+            for module in self.modules.values():
+                use_fast_layers(module)
         starts = time.perf_counter(), time.process_time()
         super().fit(*arguments, **options)
         ends = time.perf_counter(), time.process_time()

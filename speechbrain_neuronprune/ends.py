@@ -22,9 +22,12 @@ RECURRENT = (*TORCH_RECURRENT, RNN.LiGRU, RNN.SLiGRU)
 
 def runs_as(module: nn.Module, kinds: Iterable[type]) -> bool:
     """Of one of these classes; a subclass that has a forward of its own may
-    do anything (skip connections, low-rank updates) and does not count."""
+    do anything (skip connections, low-rank updates) and does not count, unless
+    it says itself that it computes the same, by ``computes_as``."""
+    own = type(module)
+    same = vars(own).get("computes_as", own)
     return any(
-        isinstance(module, kind) and type(module).forward is kind.forward
+        isinstance(module, kind) and same.forward is kind.forward
         for kind in kinds
     )
 

@@ -1,4 +1,4 @@
-"""Faster layers for models that have lost no unit.
+"""Faster layers for models, or parts of them, that have lost no unit.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -9,12 +9,13 @@ from torch import nn
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.channels_last import use_channels_last
 from speechbrain_neuronprune.layers.dropout import use_quick_dropout
+from speechbrain_neuronprune.layers.front_end import use_fast_convolution
 from speechbrain_neuronprune.units import supported_units
 
 
 def use_fast_layers(model: nn.Module) -> nn.Module:
-    """Let a model's attention and convolution modules compute as those of
-    compact models do.
+    """Let a model's layers compute as those of compact models do: attention
+    and convolution modules, and the convolutions of a front end.
 
     They compute the same as SpeechBrain's, within rounding, and faster on a
     CPU. Dropouts draw faster too, other numbers under the same seed.
@@ -28,7 +29,7 @@ def use_fast_layers(model: nn.Module) -> nn.Module:
     Returns
     -------
     nn.Module
-        The model itself.
+        The model itself, so that yaml can use ``!apply:``.
 
     Example
     -------
@@ -47,6 +48,7 @@ def use_fast_layers(model: nn.Module) -> nn.Module:
     for module in model.modules():
         use_channels_last(module)
         use_quick_dropout(module)
+        use_fast_convolution(module)
     for group in supported_units(model).values():
         if group.kind == "query" and get_gate(model, group) is None:
             set_gate(model, group, None)

@@ -11,6 +11,7 @@ from speechbrain.nnet.attention import RelPosMHAXL
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.attention_masks import Masks
+from speechbrain_neuronprune.layers.diagonals import diagonals
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
 from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
@@ -185,39 +186,6 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         if scores.shape[-1] == keys + scores.shape[-2] - 1:
             return diagonals(scores).flatten(0, 1)
         return self.rel_shift(scores).flatten(0, 1)
-
-
-def diagonals(scores: Tensor) -> Tensor:
-    """Scores by distance, (..., L, L + S - 1), to scores by key, (..., L, S):
-    out[i, j] = scores[i, L - 1 - i + j].
-
-    In memory each row of the result begins one place earlier in its row of
-    ``scores`` than the row before, so a view does without the copies of
-    ``RelPosMHAXL.rel_shift``.
-
-    Arguments
-    ---------
-    scores : torch.Tensor
-        One row per query, from its largest distance to its smallest.
-
-    Returns
-    -------
-    torch.Tensor
-        The view.
-
-    Example
-    -------
-    >>> diagonals(torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]]))
-    tensor([[1, 2, 3],
-            [0, 1, 2]])
-    """
-    length, distances = scores.shape[-2:]
-    if length == 1:
-        return scores
-    step = distances - 1
-    flat = scores.flatten(-2)[..., length - 1 : length - 1 + length * step]
-    keys = distances - length + 1
-    return flat.unflatten(-1, (length, step))[..., :keys]
 
 
 def _heads_first(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from hyperpyyaml import load_hyperpyyaml
+from torch import nn
 
 from speechbrain_neuronprune.units import count_parameters
 
@@ -22,9 +23,10 @@ def parse(script, tmp_path, *more):
 
 def test_the_arms_differ_in_when_units_leave_alone(script, tmp_path):
     options = parse(script, tmp_path)
-    dense, late, shrinking = (
+    dense, fast, late, shrinking = (
         script.changes_of(arm, options) for arm in script.ARMS
     )
+    assert fast == dense
     assert {k for k in late if late[k] != shrinking[k]} == {"shrink"}
     assert late["settle_step"] == 240
     assert late["hold_steps"] + late["decline_steps"] < late["settle_step"]
@@ -45,7 +47,7 @@ def test_the_dense_model_is_as_large_as_the_one_that_shrinks(script, tmp_path):
     assert sizes[0] == sizes[1]
 
 
-@pytest.mark.parametrize("arm", ["dense", "shrinking"])
+@pytest.mark.parametrize("arm", ["dense", "fast dense", "shrinking"])
 def test_a_yaml_names_the_brain_that_measures(script, tmp_path, arm):
     path = script.yaml_of(arm, tmp_path).with_suffix(".yaml")
     overrides = {"data_folder": "x", "output_folder": str(tmp_path / "run")}
@@ -55,6 +57,7 @@ def test_a_yaml_names_the_brain_that_measures(script, tmp_path, arm):
     with open(path, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
     assert hparams["brain_class"].__name__ == "TimedASR"
+    assert hparams["fast_layers"] == (arm == "fast dense")
 
 
 def test_a_run_that_was_stopped_begins_anew(script, tmp_path, monkeypatch):
@@ -84,6 +87,7 @@ def write_run(folder, seconds, key, errors):
 def test_the_table(script, tmp_path, capsys, monkeypatch):
     for seed in (1, 2):
         write_run(tmp_path / f"dense-{seed}", 100.0 * seed, "dense", 1)
+        write_run(tmp_path / f"fast-dense-{seed}", 90.0 * seed, "dense", 1)
         write_run(tmp_path / f"late-{seed}", 110.0 * seed, "0.46", 1)
         write_run(tmp_path / f"shrinking-{seed}", 70.0 * seed, "0.46", 2)
     monkeypatch.setattr(script, "train_all", lambda *given: None)
@@ -102,13 +106,20 @@ def test_the_table(script, tmp_path, capsys, monkeypatch):
     assert "of late compaction on dev: missed" in text
 
 
-def test_a_training_is_measured_once(load_benchmark, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_training_is_measured_once(
+    load_benchmark, tmp_path, monkeypatch, fast
+):
     timed = load_benchmark("timed_training")
     monkeypatch.setattr(timed.AdaptiveDropoutASR, "fit", lambda self: None)
     brain = object.__new__(timed.TimedASR)
-    brain.hparams = SimpleNamespace(output_folder=str(tmp_path))
+    brain.hparams = SimpleNamespace(
+        output_folder=str(tmp_path), fast_layers=fast
+    )
+    brain.modules = nn.ModuleDict({"drop": nn.Dropout(0.1)})
     brain.optimizer_step = 5
     brain.fit()
+    assert (type(brain.modules["drop"]) is not nn.Dropout) == fast
     cost = json.loads((tmp_path / "training.json").read_text())
     assert 0.0 <= cost["seconds"] < 10.0 and cost["peak_mb"] > 50.0
     assert cost["steps"] == 5

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 from speechbrain.nnet.attention import RelPosEncXL, RelPosMHAXL
 
 from speechbrain_neuronprune.layers import relative
-from speechbrain_neuronprune.layers.relative import (
-    RelPosUnitAttention,
-    diagonals,
-)
+from speechbrain_neuronprune.layers.diagonals import diagonals
+from speechbrain_neuronprune.layers.relative import RelPosUnitAttention
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 17])

@@ -1,0 +1,38 @@
+"""From scores by distance to scores by key, and the gradient back."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+from speechbrain_neuronprune.layers.diagonals import ByDistance, diagonals
+
+SHAPES = [(1, 1), (1, 4), (2, 2), (3, 3), (5, 3), (2, 6)]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("queries, keys", SHAPES)
+def test_every_key_gets_the_score_of_its_distance(queries, keys, learns):
+    scores = torch.randn(2, 3, queries, queries + keys - 1)
+    out = diagonals(scores.requires_grad_(learns))
+    assert out.shape == (2, 3, queries, keys)
+    for i in range(queries):
+        row = scores[..., i, queries - 1 - i : queries - 1 - i + keys]
+        assert out[..., i, :].equal(row)
+    assert out.untyped_storage().data_ptr() == scores.data_ptr()
+
+
+@pytest.mark.parametrize("queries, keys", SHAPES)
+def test_gradients_are_those_of_the_views(queries, keys):
+    scores = torch.randn(
+        2, queries, queries + keys - 1, dtype=torch.double, requires_grad=True
+    )
+    assert gradcheck(diagonals, scores)
+    assert gradgradcheck(diagonals, scores)
+
+
+@pytest.mark.parametrize("queries, keys", SHAPES[2:])
+def test_the_way_back_leaves_zeros_and_nothing_else(queries, keys):
+    there = ByDistance.apply(torch.ones(2, queries, keys))
+    assert there.shape == (2, queries, queries + keys - 1)
+    assert there.sum() == 2 * queries * keys
+    assert diagonals(there).eq(1.0).all()
