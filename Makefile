@@ -139,6 +139,7 @@ bench: env  ## measure speed, each figure beside its bar
 	run train_step --rounds 5; \
 	run compact_speed --rounds 7; \
 	run attention_speed --rounds 7; \
+	run front_end_speed --rounds 7; \
 	run where_time_goes --rounds 3; \
 	run cost_of_places --rounds 5 --seconds 2 10 --batches 1; \
 	run selective_step --rounds 5; \
