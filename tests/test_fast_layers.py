@@ -9,17 +9,22 @@ import pickle
 
 import pytest
 import torch
+from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.nnet.attention import RelPosEncXL
+from torch import nn
 
 from speechbrain_neuronprune import (
     PruningPlan,
     RetentionSchedule,
     adaptive_dropouts,
+    apply_masks,
     attach_adaptive_dropout,
     compact,
     find_units,
 )
 from speechbrain_neuronprune.fast_layers import use_fast_layers
+from speechbrain_neuronprune.layers.dropout import QuickDropout
+from speechbrain_neuronprune.layers.front_end import FastConv2d
 
 KINDS = ["RelPosMHAXL", "RoPEMHA", "regularMHA"]
 
@@ -161,3 +166,27 @@ def test_a_trace_serves_any_length(encoder):
         torch.testing.assert_close(
             traced(*given), small(*given), atol=1e-6, rtol=1e-6
         )
+
+
+def test_fast_convolutions_hold_the_same_units_and_are_narrowed():
+    options = {"cnn_blocks": 2, "cnn_channels": (4, 6), "rnn_layers": 1}
+    options |= {"rnn_neurons": 4, "dnn_blocks": 1, "dnn_neurons": 5}
+    stock = CRDNN(input_shape=[None, None, 12], **options).eval()
+    fast = use_fast_layers(copy.deepcopy(stock))
+    assert [type(m) for m in fast.modules()].count(FastConv2d) == 4
+    groups = find_units(stock)
+    assert find_units(fast).keys() == groups.keys()
+    assert any(group.kind == "conv" for group in groups.values())
+    plan = random_plan(stock)
+    x = torch.randn(2, 20, 12)
+    small = compact(fast, plan)
+    torch.testing.assert_close(small(x), compact(stock, plan)(x))
+    masked = apply_masks(fast, plan)
+    torch.testing.assert_close(small(x), masked(x), atol=1e-5, rtol=1e-5)
+
+
+def test_dropouts_become_quick_where_gates_are(make_encoder):
+    encoder = make_encoder()
+    attach_adaptive_dropout(encoder, RetentionSchedule())
+    kinds = {type(m) for m in encoder.modules() if isinstance(m, nn.Dropout)}
+    assert kinds == {QuickDropout}
