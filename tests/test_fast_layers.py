@@ -170,7 +170,7 @@ def test_a_trace_serves_any_length(encoder):
 
 def test_fast_convolutions_hold_the_same_units_and_are_narrowed():
     options = {"cnn_blocks": 2, "cnn_channels": (4, 6), "rnn_layers": 1}
-    options |= {"rnn_neurons": 4, "dnn_blocks": 1, "dnn_neurons": 5}
+    options |= {"rnn_neurons": 4, "dnn_blocks": 2, "dnn_neurons": 5}
     stock = CRDNN(input_shape=[None, None, 12], **options).eval()
     fast = use_fast_layers(copy.deepcopy(stock))
     assert [type(m) for m in fast.modules()].count(FastConv2d) == 4

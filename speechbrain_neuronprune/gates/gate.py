@@ -34,7 +34,8 @@ class UnitGate(nn.Module):
     @property
     def idle(self) -> bool:
         """Whether every unit is present for certain, so that there is nothing
-        to multiply by; False if that is not known without looking."""
+        to multiply by; False if that is not known without looking. An idle
+        gate is not asked for its mask."""
         return False
 
     @property

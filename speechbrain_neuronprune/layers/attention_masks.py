@@ -1,8 +1,8 @@
 """Masks over attention scores, at the lowest cost.
 
-A mask of an utterance's padding is small, the scores of all heads are not:
-the mask is turned into numbers and added, which costs a fraction of filling
-the scores by booleans, and nothing for the gradient.
+A mask of an utterance's padding is small, the scores of all heads are not: on
+a CPU the mask is turned into numbers and added, which costs a fraction of
+filling the scores by booleans, and nothing for the gradient.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -25,10 +25,13 @@ class Masks(NamedTuple):
     added : list of torch.Tensor
         Numbers that are added to the scores.
     closed : torch.Tensor, optional
-        Bool; true where a query must not attend.
+        Bool; true where a query must not attend to a key but does attend to
+        others.
     blind : torch.Tensor, optional
         Bool, of one key; true for queries that must attend to nothing, which
-        happens in chunked training. None if there are none.
+        happens in chunked training. None if there are none. Their softmax,
+        and its gradient, would not be numbers, so it is taken of open scores
+        and cleared.
     """
 
     added: list[Tensor]
@@ -64,7 +67,9 @@ class Masks(NamedTuple):
         if closed is None:
             return cls(added)
         blind = closed.all(dim=-1, keepdim=True)
-        return cls(added, closed, blind if _may_hold(blind) else None)
+        if not _may_hold(blind):
+            return cls(added, closed)
+        return cls(added, closed & ~blind, blind)
 
     def of_queries(self, rows: slice) -> "Masks":
         """Those of a block of queries."""
@@ -82,11 +87,13 @@ class Masks(NamedTuple):
             scores = scores + mask
         if self.closed is None:
             return scores
+        if scores.device.type != "cpu":
+            return scores.masked_fill(self.closed, -float("inf"))
         numbers = torch.zeros_like(self.closed, dtype=scores.dtype)
-        return scores + numbers.masked_fill_(self.closed, -float("inf"))
+        return scores + numbers.masked_fill(self.closed, -float("inf"))
 
     def clear(self, weights: Tensor) -> Tensor:
-        """Weights after the softmax, which is NaN for blind queries."""
+        """Weights after the softmax, zero for blind queries."""
         if self.blind is None:
             return weights
         return weights.masked_fill(self.blind, 0.0)
@@ -99,5 +106,6 @@ def _may_hold(mask: Tensor) -> bool:
         mask.device.type != "cpu"
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
     )
     return unknown or bool(mask.any())

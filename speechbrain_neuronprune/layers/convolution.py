@@ -42,6 +42,7 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (batch, channels, time) by a new draw."""
         if self.units.idle:
+            self.drawn = None
             return x
         self.drawn = self.units.mask(x.shape[0]).to(x.dtype)
         return x * self.drawn.unsqueeze(-1)
@@ -69,9 +70,9 @@ class EchoGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (rows, time, channels) by the remembered draw."""
         source = self._source[0]
-        if source.units.idle:
-            return x
         mask = source.drawn
+        if mask is None:  # nothing was drawn: every channel is present
+            return x
         if mask.shape[0] > 1:
             mask = mask.repeat_interleave(x.shape[0] // mask.shape[0], dim=0)
         if self.last:

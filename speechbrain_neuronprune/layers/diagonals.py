@@ -36,10 +36,7 @@ def diagonals(scores: Tensor) -> Tensor:
     """
     if scores.shape[-2] == 1:
         return scores
-    learns = torch.is_grad_enabled() and scores.requires_grad
-    if learns and not torch.compiler.is_compiling():
-        return ByKey.apply(scores)
-    return _view(scores)
+    return ByKey.apply(scores) if _learns(scores) else _view(scores)
 
 
 class ByKey(torch.autograd.Function):
@@ -55,6 +52,11 @@ class ByKey(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """(..., L, S) -> (..., L, L + S - 1)."""
         return ByDistance.apply(gradient)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        """(..., L, L + S - 1) -> (..., L, S)."""
+        return _view(tangent)
 
 
 class ByDistance(torch.autograd.Function):
@@ -78,6 +80,17 @@ class ByDistance(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """(..., L, L + S - 1) -> (..., L, S)."""
         return ByKey.apply(gradient)
+
+
+def _learns(scores: Tensor) -> bool:
+    """Whether gradients will be asked for, by the ordinary backward pass."""
+    return (
+        torch.is_grad_enabled()
+        and scores.requires_grad
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch._C._are_functorch_transforms_active()
+    )
 
 
 def _view(scores: Tensor) -> Tensor:

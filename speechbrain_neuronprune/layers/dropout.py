@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 # A probability is a number of 16 bits: 0.1 becomes 6554 / 65536. The scale is
-# that of what is drawn, so the expectation is exact.
+# that of what is drawn, so the expectation is 1 whatever the probability.
 LEVELS = 2**16
 PER_NUMBER = 4  # elements per 64 random bits
 
@@ -44,15 +44,21 @@ def use_quick_dropout(layer: nn.Module) -> None:
 class QuickDropout(nn.Dropout):
     """``nn.Dropout`` for CPUs.
 
-    Graphs, accelerators, function transforms and other kinds of tensors take
-    the stock way.
+    Graphs, scripts, accelerators, function transforms and other kinds of
+    tensors take the stock way.
     """
+
+    computes_as = nn.Dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``nn.Dropout.forward``."""
         if self.training and 0.0 < self.p < 1.0 and _applies(x):
             return x * draw_factors(x.shape, self.p).to(x.dtype)
         return super().forward(x)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` compiles."""
+        return nn.Dropout(self.p, self.inplace).train(self.training)
 
 
 def draw_factors(shape: torch.Size, p: float) -> Tensor:
@@ -76,7 +82,7 @@ def draw_factors(shape: torch.Size, p: float) -> Tensor:
     True
     """
     dropped = min(max(round(p * LEVELS), 1), LEVELS - 1)
-    factors = torch.empty(shape)
+    factors = torch.empty(shape, dtype=torch.float32, device="cpu")
     # Compared into numbers at once: torch turns booleans into them slowly.
     torch.ge(_signed_bits(shape), dropped - LEVELS // 2, out=factors)
     return factors.mul_(LEVELS / (LEVELS - dropped))
@@ -85,7 +91,8 @@ def draw_factors(shape: torch.Size, p: float) -> Tensor:
 def _signed_bits(shape: torch.Size) -> Tensor:
     """16 random bits per element, as signed integers."""
     elements = math.prod(shape)
-    numbers = torch.empty(-(-elements // PER_NUMBER), dtype=torch.int64)
+    count = -(-elements // PER_NUMBER)
+    numbers = torch.empty(count, dtype=torch.int64, device="cpu")
     bits = numbers.random_(-(2**63), None).view(torch.int16)
     return bits[:elements].view(shape)
 

@@ -48,9 +48,9 @@ def use_fast_convolution(layer: nn.Module) -> None:
 class FastConv2d(Conv2d):
     """``Conv2d`` for CPUs.
 
-    Accelerators take the stock way, and so do causal convolutions, those that
-    are told to leave the dimensions where they are, and those of which the
-    inner one has been replaced or is watched by hooks.
+    Accelerators and scripts take the stock way, and so do causal convolutions,
+    those that are told to leave the dimensions where they are, and those of
+    which the inner one has been replaced or is watched by hooks.
     """
 
     computes_as = Conv2d
@@ -66,6 +66,12 @@ class FastConv2d(Conv2d):
             x = F.pad(x, self._margins(), mode=self.padding_mode)
         out = self._convolve(x).permute(0, 2, 3, 1)
         return out.squeeze(-1) if self.unsqueeze else out
+
+    def __prepare_scriptable__(self) -> Conv2d:
+        """What ``torch.jit.script`` compiles."""
+        stock = Conv2d.__new__(Conv2d)
+        stock.__dict__ = self.__dict__.copy()
+        return stock
 
     def _applies(self, x: Tensor) -> bool:
         return (

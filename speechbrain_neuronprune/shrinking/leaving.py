@@ -205,7 +205,7 @@ def schedule_of(model: nn.Module) -> RetentionSchedule | None:
     Returns
     -------
     RetentionSchedule or None
-        The first one; None for a model that never had gates.
+        The first one; None for a model without gates that did not shrink.
     """
     form = dense_form(model)
     whole = model if form is None else form.model

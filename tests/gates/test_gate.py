@@ -1,8 +1,12 @@
 """Masks are shared over time, whatever the layout of the input."""
 
+import pytest
 import torch
 
+from speechbrain_neuronprune import AdaptiveDropout, RetentionSchedule
 from speechbrain_neuronprune.gates.gate import FixedMask
+from speechbrain_neuronprune.gates.hard_concrete import HardConcrete
+from speechbrain_neuronprune.gates.open_gate import OpenGate
 
 
 def test_fixed_mask_zeroes_exactly_the_removed_units():
@@ -23,3 +27,17 @@ def test_fixed_mask_keeps_the_dtype():
 def test_fixed_mask_without_a_batch():
     mask = FixedMask(torch.tensor([True, False]))
     assert torch.equal(mask(torch.ones(2)), torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("kind", [AdaptiveDropout, HardConcrete, OpenGate])
+def test_a_gate_is_idle_once_it_is_settled_that_all_units_stay(kind):
+    x = torch.randn(2, 5, 3)
+    for keep in ([True, True, True], [True, False, True]):
+        gate = kind(3, schedule=RetentionSchedule())
+        assert not gate.idle
+        gate.settle(torch.tensor(keep))
+        assert gate.idle == all(keep)
+        in_training = gate(x)
+        assert in_training.equal(x) == all(keep)
+        gate.eval()
+        assert not gate.idle and gate(x).equal(in_training)

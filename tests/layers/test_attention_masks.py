@@ -1,10 +1,23 @@
 """Masks over scores: as if the scores were filled."""
 
+import copy
+
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.lobes.models.transformer.TransformerASR import (
+    make_transformer_src_mask,
+)
+from speechbrain.nnet.attention import RelPosEncXL
+from speechbrain.utils.dynamic_chunk_training import DynChunkTrainConfig
 
+from speechbrain_neuronprune import (
+    RetentionSchedule,
+    attach_adaptive_dropout,
+    use_fast_layers,
+)
 from speechbrain_neuronprune.layers.attention_masks import Masks
 
 HEADS, BATCH, QUERIES, KEYS = 3, 2, 4, 5
@@ -76,3 +89,43 @@ def test_the_gradient_of_a_closed_score_is_zero():
     masks = Masks.of([mask])
     masks.close(scores).softmax(-1)[..., 0].sum().backward()
     assert scores.grad[..., 1] == 0 and scores.grad.isfinite().all()
+
+
+def test_gradients_of_blind_queries_are_zero():
+    scores = torch.randn(1, 1, 2, 3, requires_grad=True)
+    masks = Masks.of([torch.tensor([[[[True] * 3, [False, True, False]]]])])
+    weights = masks.clear(masks.close(scores).softmax(-1))
+    weights[..., 0].sum().backward()
+    assert weights[0, 0, 0].eq(0.0).all()
+    assert scores.grad[0, 0, 0].eq(0.0).all()
+    assert scores.grad[0, 0, 1].isfinite().all() and scores.grad.any()
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_chunked_training_has_the_gradients_of_the_stock_encoder(gated):
+    """Chunks in padding, with little left context, see no key at all."""
+    stock = ConformerEncoder(1, 16, 32, 2, kernel_size=3, dropout=0.0)
+    stock.eval()
+    ours = use_fast_layers(copy.deepcopy(stock))
+    if gated:
+        schedule = RetentionSchedule(c_start=50.0)
+        ours = attach_adaptive_dropout(copy.deepcopy(stock), schedule).eval()
+    x = torch.randn(2, 40, 16)
+    padding = torch.arange(40)[None] >= torch.tensor([[40], [14]])
+    config = DynChunkTrainConfig(8, 2)
+    chunks = make_transformer_src_mask(x, dynchunktrain_config=config)
+    gradients = []
+    for encoder in (stock, ours):
+        out, _ = encoder(
+            x,
+            src_mask=chunks,
+            src_key_padding_mask=padding,
+            pos_embs=RelPosEncXL(16)(x),
+            dynchunktrain_config=config,
+        )
+        out[~padding].square().sum().backward()
+        gradients.append({n: p.grad for n, p in encoder.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(
+            gradients[1][name], gradient, rtol=1e-3, atol=1e-3, msg=name
+        )

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from speechbrain_neuronprune.layers.diagonals import ByDistance, diagonals
@@ -36,3 +37,35 @@ def test_the_way_back_leaves_zeros_and_nothing_else(queries, keys):
     assert there.shape == (2, queries, queries + keys - 1)
     assert there.sum() == 2 * queries * keys
     assert diagonals(there).eq(1.0).all()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_trace_that_learns_can_be_saved(tmp_path):
+    layer = nn.Linear(5, 5)
+    model = nn.Sequential(layer, Diagonals())
+    traced = torch.jit.trace(model, torch.randn(1, 3, 5))
+    torch.jit.save(traced, tmp_path / "traced.pt")
+    x = torch.randn(2, 3, 5)
+    torch.testing.assert_close(traced(x), model(x))
+
+
+class Diagonals(nn.Module):
+    def forward(self, x):
+        return diagonals(x)
+
+
+def test_function_transforms_and_tangents_go_through():
+    scores, weights = torch.randn(2, 3, 5), torch.randn(2, 3, 3)
+
+    def loss(scores):
+        return (diagonals(scores) * weights).sum()
+
+    expected = ByDistance.apply(weights)
+    torch.testing.assert_close(torch.func.grad(loss)(scores), expected)
+    tangent = torch.randn_like(scores)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(
+            scores.requires_grad_(), tangent
+        )
+        out = torch.autograd.forward_ad.unpack_dual(diagonals(dual))
+    torch.testing.assert_close(out.tangent, diagonals(tangent))

@@ -9,6 +9,13 @@ from scipy import stats
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from speechbrain_neuronprune import (
+    PruningPlan,
+    RetentionSchedule,
+    adaptive_dropouts,
+    attach_adaptive_dropout,
+    compact,
+)
 from speechbrain_neuronprune.layers.dropout import (
     QuickDropout,
     draw_factors,
@@ -121,3 +128,27 @@ def test_vectorised_maps_say_whether_rows_share_a_draw():
     x = torch.ones(4, 200)
     drawn = torch.func.vmap(quick(0.5), randomness="different")(x)
     assert len(drawn.unique(dim=0)) == 4
+
+
+def test_scripts_take_the_stock_one():
+    model = nn.Sequential(nn.Linear(3, 3), quick(0.5)).eval()
+    scripted, x = torch.jit.script(model), torch.randn(2, 3)
+    torch.testing.assert_close(scripted(x), model(x))
+    dropped = scripted.train()(torch.ones(99, 3)) == 0.0
+    assert dropped.any() and not dropped.all()
+
+
+def test_it_draws_on_the_cpu_whatever_the_default_is():
+    x = torch.ones(100)
+    with torch.device("meta"):
+        assert quick(0.5)(x).device == x.device
+
+
+def test_chains_go_through_it():
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.1), nn.Linear(4, 2)
+    )
+    attach_adaptive_dropout(model, RetentionSchedule(steps=3))
+    assert list(adaptive_dropouts(model)) == ["0"]
+    plan = PruningPlan({"0": torch.tensor([True, False, True, True])})
+    assert compact(model, plan)[0].out_features == 3

@@ -145,3 +145,12 @@ def test_it_is_copied_and_pickled():
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert type(twin) is FastConv2d
         assert twin(x).equal(layer(x))
+
+
+def test_scripts_take_the_stock_one():
+    layer = fast(Conv2d(4, (3, 3), input_shape=LARGE)).eval()
+    prepared = layer.__prepare_scriptable__()
+    assert type(prepared) is Conv2d and prepared.conv is layer.conv
+    torch.testing.assert_close(
+        prepared(torch.ones(LARGE)), layer(torch.ones(LARGE))
+    )
