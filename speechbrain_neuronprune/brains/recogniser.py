@@ -21,6 +21,7 @@ from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
 from speechbrain_neuronprune.error_rates import ErrorRates
+from speechbrain_neuronprune.fast_layers import use_fast_layers
 from speechbrain_neuronprune.processes import unwrapped
 
 
@@ -52,10 +53,20 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     ``cer_computer``, ``number_of_checkpoints``; optionally ``wav_augment``,
     and ``fea_augment`` with the number of optimizer steps before it begins,
     ``fea_augment_after``, and ``tensorboard_logger``.
+
+    Where there are gates, all of the network gets fast layers, see
+    ``use_fast_layers``. A network without any stays SpeechBrain's own.
     """
 
     network: tuple[str, ...] = ()  # modules from features to posteriors
     interface = "EncoderASR"  # of speechbrain.inference, for the finished model
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.schedule is not None:
+            for name, module in self.modules.items():
+                if name in self.network and name != self.pruned_module:
+                    use_fast_layers(module)
 
     def compute_forward(
         self, batch: Any, stage: sb.Stage

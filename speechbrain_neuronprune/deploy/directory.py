@@ -34,10 +34,12 @@ from speechbrain_neuronprune.deploy.checksums import write_card
 from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR, Interface
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.layers.front_end import FastConv2d
 from speechbrain_neuronprune.plan import PruningPlan
 
 ATTACH = "attach_adaptive_dropout"
 NARROW = "!apply:speechbrain_neuronprune.deploy.narrow"
+FAST = "!apply:speechbrain_neuronprune.use_fast_layers"
 
 # What inference takes over from the recipe, before the network.
 BEFORE = ("sample_rate", "compute_features", "normalize")
@@ -145,6 +147,9 @@ def inference_yaml(
     names = (*BEFORE, *network, *interface.after)
     _require(tree, names, recipe, interface)
     _narrow(tree[pruned], widths)
+    for name, module in network.items():
+        if any(isinstance(part, FastConv2d) for part in module.modules()):
+            _wrap(tree[name], FAST)
     chosen = CommentedMap({name: tree[name] for name in names})
     for name, tag in interface.tags:
         chosen[name].yaml_set_ctag(ruamel.yaml.Tag(suffix=tag))
@@ -178,6 +183,18 @@ def _narrow(node: CommentedMap, widths: Mapping[str, Any]) -> None:
     if widths:
         new = CommentedMap({"model": dense, "widths": dict(widths)})
         new.yaml_set_ctag(ruamel.yaml.Tag(suffix=NARROW))
+    _become(node, new)
+
+
+def _wrap(node: CommentedMap, function: str) -> None:
+    """Let a function of ours change what a node describes."""
+    new = CommentedMap({"model": copy.copy(node)})
+    new.yaml_set_ctag(ruamel.yaml.Tag(suffix=function))
+    _become(node, new)
+
+
+def _become(node: CommentedMap, new: CommentedMap) -> None:
+    """Change a node, and stay the same one."""
     node.clear()
     node.update(new)
     node.yaml_set_ctag(new.tag)

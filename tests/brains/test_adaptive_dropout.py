@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 import speechbrain as sb
 import torch
+from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
+from speechbrain.nnet.CNN import Conv2d
 from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechbrain_neuronprune import (
@@ -25,6 +27,7 @@ from speechbrain_neuronprune.brains import (
 )
 from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.errors import PlanError, TrainingError
+from speechbrain_neuronprune.layers.front_end import FastConv2d
 from speechbrain_neuronprune.units import count_parameters
 
 BATCHES = 6
@@ -513,3 +516,16 @@ def test_a_schedule_that_follows_the_optimizer_is_refused(make_brain):
     attach_adaptive_dropout(brain.pruned, RetentionSchedule(), gamma=1e-3)
     with pytest.raises(TrainingError, match="advance twice"):
         brain.init_optimizers()
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_what_stands_before_gates_is_fast(gated, make_asr):
+    network = make_asr()
+    if gated:
+        attach_adaptive_dropout(network, RetentionSchedule())
+    front = ConvolutionFrontEnd(
+        (None, None, 8), num_blocks=1, num_layers_per_block=1, residuals=[False]
+    )
+    AdaptiveDropoutASR(modules={"CNN": front, "Transformer": network})
+    kinds = {type(part) for part in front.modules()}
+    assert (FastConv2d in kinds) == gated and (Conv2d in kinds) != gated

@@ -15,12 +15,14 @@ import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.inference import EncoderASR
 from speechbrain.inference.ASR import StreamingASR
+from speechbrain.nnet.CNN import Conv2d
 
 from speechbrain_neuronprune import (
     PruningPlan,
     apply_masks,
     compact,
     find_units,
+    use_fast_layers,
 )
 from speechbrain_neuronprune.deploy import transcribe
 from speechbrain_neuronprune.deploy.directory import (
@@ -29,6 +31,7 @@ from speechbrain_neuronprune.deploy.directory import (
 )
 from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.layers.front_end import FastConv2d
 from speechbrain_neuronprune.tokens import train_tokenizer
 
 RECIPE = Path(__file__).parents[2] / "hparams" / "conformer_ctc_mini.yaml"
@@ -189,6 +192,16 @@ def test_a_model_that_keeps_everything_is_plain_speechbrain(run, tmp_path):
     text = (tmp_path / "model" / "hyperparams.yaml").read_text()
     assert "!apply:" not in text
     EncoderASR.from_hparams(source=str(tmp_path / "model"))
+
+
+def test_a_fast_front_end_stays_fast(run, tmp_path):
+    plain, x = copy.deepcopy(run.modules["CNN"]), torch.randn(1, 30, 80)
+    use_fast_layers(run.modules["CNN"])
+    run.write(tmp_path / "model", run.plan())
+    loaded = EncoderASR.from_hparams(source=str(tmp_path / "model"))
+    parts = [type(part) for part in loaded.modules()]
+    assert FastConv2d in parts and Conv2d not in parts
+    torch.testing.assert_close(loaded.mods.encoder.CNN(x), plain.eval()(x))
 
 
 def test_a_recipe_without_gates_gives_the_same_yaml(run):
