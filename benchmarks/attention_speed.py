@@ -12,19 +12,17 @@ Authors
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import torch
 from compact_speed import SIZES, bind, build_encoder
 from speechbrain.nnet.attention import RelPosEncXL
-from timing import set_up, timing_parser, verdict, write_results
+from timing import against_stock, set_up, timing_parser, verdict, write_results
 from torch import nn
 
 from speechbrain_neuronprune import PruningPlan, compact, find_units
 from speechbrain_neuronprune.fast_layers import use_fast_layers
-from speechbrain_neuronprune.report.cost import compare_latency, paired_ratio
 
 BAR = 0.80
 BARRED = "RelPosMHAXL"
@@ -88,22 +86,9 @@ def measure(
     x = torch.randn(1, frames, SIZES[size].d_model)
     rows = []
     for kind, ours in layers(size, attention, share).items():
-        calls = {
-            "stock": call(stock_form(ours), kind, x),
-            "ours": call(ours, kind, x),
-        }
-        times = compare_latency(calls, rounds, clock=clock)
-        rows.append(
-            {
-                "size": size,
-                "layer": kind,
-                "share": share,
-                "frames": frames,
-                "stock_ms": statistics.median(times["stock"]),
-                "ours_ms": statistics.median(times["ours"]),
-                "ratio": paired_ratio(times, "ours", "stock"),
-            }
-        )
+        calls = (call(stock_form(ours), kind, x), call(ours, kind, x))
+        row = {"size": size, "layer": kind, "share": share, "frames": frames}
+        rows.append(row | against_stock(*calls, rounds, clock))
     return rows
 
 

@@ -14,16 +14,14 @@ Authors
 """
 
 import copy
-import statistics
 from collections.abc import Callable, Sequence
 
 import torch
 from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
-from timing import Clock, set_up, timing_parser, write_results
+from timing import Clock, against_stock, set_up, timing_parser, write_results
 from torch import Tensor, nn
 
 from speechbrain_neuronprune import use_fast_layers
-from speechbrain_neuronprune.report.cost import compare_latency, paired_ratio
 
 # Channels of the two blocks, as in the recipes, and the encoder's width
 SIZES = {
@@ -96,18 +94,9 @@ def measure(size: str, rounds: int, clock: Clock) -> list[dict]:
                 continue  # in evaluation it does nothing
             x = torch.randn(batch, frames // stride, width)
             run = step if kind == "step" else forward
-            calls = {"stock": run(stock, x), "ours": run(ours, x)}
-            times = compare_latency(calls, rounds, clock=clock)
-            rows.append(
-                {
-                    "size": size,
-                    "layer": name,
-                    "pass": kind,
-                    "stock_ms": statistics.median(times["stock"]),
-                    "ours_ms": statistics.median(times["ours"]),
-                    "ratio": paired_ratio(times, "ours", "stock"),
-                }
-            )
+            row = {"size": size, "layer": name, "pass": kind}
+            calls = (run(stock, x), run(ours, x))
+            rows.append(row | against_stock(*calls, rounds, clock))
     return rows
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from speechbrain_neuronprune.layers.eager import is_eager
+
 
 class Masks(NamedTuple):
     """What keeps queries from attending to keys.
@@ -73,13 +75,8 @@ class Masks(NamedTuple):
 
     def of_queries(self, rows: slice) -> "Masks":
         """Those of a block of queries."""
-
-        def cut(mask: Tensor | None) -> Tensor | None:
-            whole = mask is None or mask.shape[2] == 1
-            return mask if whole else mask[:, :, rows]
-
-        added = [cut(mask) for mask in self.added]
-        return Masks(added, cut(self.closed), cut(self.blind))
+        added = [_cut(mask, rows) for mask in self.added]
+        return Masks(added, _cut(self.closed, rows), _cut(self.blind, rows))
 
     def close(self, scores: Tensor) -> Tensor:
         """Scores, (heads, batch, queries, keys), for the softmax."""
@@ -99,13 +96,14 @@ class Masks(NamedTuple):
         return weights.masked_fill(self.blind, 0.0)
 
 
+def _cut(mask: Tensor | None, rows: slice) -> Tensor | None:
+    """A mask's rows, if it has one for each query."""
+    whole = mask is None or mask.shape[2] == 1
+    return mask if whole else mask[:, :, rows]
+
+
 def _may_hold(mask: Tensor) -> bool:
     """Whether any of a mask is true; also if to know it would make an
     accelerator wait, or a graph depend on data."""
-    unknown = (
-        mask.device.type != "cpu"
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
-    )
-    return unknown or bool(mask.any())
+    known = mask.device.type == "cpu" and is_eager()
+    return not known or bool(mask.any())

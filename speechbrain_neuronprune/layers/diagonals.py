@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from speechbrain_neuronprune.layers.eager import is_eager
+
 
 def diagonals(scores: Tensor) -> Tensor:
     """Scores by distance, (..., L, L + S - 1), to scores by key, (..., L, S):
@@ -84,13 +86,7 @@ class ByDistance(torch.autograd.Function):
 
 def _learns(scores: Tensor) -> bool:
     """Whether gradients will be asked for, by the ordinary backward pass."""
-    return (
-        torch.is_grad_enabled()
-        and scores.requires_grad
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and not torch._C._are_functorch_transforms_active()
-    )
+    return torch.is_grad_enabled() and scores.requires_grad and is_eager()
 
 
 def _view(scores: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.layers.eager import is_eager
+
 # A probability is a number of 16 bits: 0.1 becomes 6554 / 65536. The scale is
 # that of what is drawn, so the expectation is 1 whatever the probability.
 LEVELS = 2**16
@@ -102,8 +104,5 @@ def _applies(x: Tensor) -> bool:
         type(x) is Tensor
         and x.device.type == "cpu"
         and x.is_floating_point()
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        # what torch.autograd.Function asks, too
-        and not torch._C._are_functorch_transforms_active()
+        and is_eager()
     )

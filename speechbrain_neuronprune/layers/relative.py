@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.attention_masks import Masks
 from speechbrain_neuronprune.layers.diagonals import diagonals
+from speechbrain_neuronprune.layers.eager import is_eager
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
 from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
@@ -142,8 +143,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         if (
             self.training
             or torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-            or torch.jit.is_tracing()
+            or not is_eager()
             or sides.v.device.type != "cpu"
             or len(sides.distances) != 2 * length - 1
         ):

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from speechbrain_neuronprune.layers.eager import is_eager
+
 # Longer tables are computed anew: there, products of queries and keys, which
 # grow with the square of the length, dwarf them.
 LONGEST = 2048
@@ -104,8 +106,7 @@ def _may_remember(positions: Tensor) -> bool:
         positions.device.type != "cpu"
         or torch.is_grad_enabled()
         or torch.is_autocast_enabled(positions.device.type)
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or not is_eager()
         or is_in_torch_dispatch_mode()
     )
 
