@@ -24,13 +24,18 @@ Torch-Pruning     the same with the Taylor importance of that library, which
 
     python benchmarks/compare_pruners.py DATA_FOLDER --output results/pruners
 
+All arms are computed in the same layers, those of use_fast_layers. What arms
+have in common is trained once: up to the last epoch before their units are
+decided, see trunks.py. Units that are decided against leave the model then
+(shrink: True), which changes the time that it takes, and what dropout draws.
+
 The rank of a method is that of its error rate among all methods of its size,
 mean over the seeds that all of them have.
 
 Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
-the plot are made; with --show, from that file alone. Finished runs are not run
-again, and one that was stopped goes on where it stopped. The rest is as in
-real_speech.py.
+the plot are made; with --show, from that file alone. Runs that have a line are
+not run again, wherever that was, and one that was stopped goes on where it
+stopped. The rest is as in real_speech.py.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -40,9 +45,10 @@ import argparse
 import json
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
@@ -50,7 +56,7 @@ from real_speech import (
     DECISION,
     DENSE,
     GATES,
-    dense_arm,
+    STEPS_PER_EPOCH,
     difference,
     parse,
     run_folder,
@@ -59,6 +65,7 @@ from real_speech import (
     training,
 )
 from scipy.stats import rankdata
+from trunks import begin_with
 
 from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.files import atomic_path
@@ -75,6 +82,7 @@ PACKAGE = "!name:speechbrain_neuronprune"
 YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
 # Nothing pulls the logits towards c(t)
 STILL = {"logits_pull": 0.0}
+OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
 # Method: what it changes in the yaml
 METHODS: dict[str, dict[str, Any]] = {
     OURS: {},
@@ -86,11 +94,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "brain_class": f"{PACKAGE}.brains.size_penalty.SizePenaltyASR",
     },
     **{
-        method: {
-            **STILL,
-            "gate": f"{PACKAGE}.gates.open_gate.OpenGate",
-            "brain_class": f"{PACKAGE}.brains.{brain}",
-        }
+        method: {**OPEN, "brain_class": f"{PACKAGE}.brains.{brain}"}
         for method, brain in {
             "magnitude": "one_shot.MagnitudeASR",
             "Taylor": "one_shot.TaylorASR",
@@ -102,34 +106,51 @@ METHODS: dict[str, dict[str, Any]] = {
 # About what is left of the dense model without any feed-forward unit
 FEED_FORWARD_ONLY = 0.35
 FAITHFUL = {"hold_steps": 0.0, "decline_steps": 0.5}  # shares of the steps
+AT_ONCE = {"hold_steps": 0, "decline_steps": 1, "settle_step": 1}
 
 
-def shallow_arm(blocks: int, hidden: int) -> tuple[str, dict[str, Any]]:
-    """The yaml without gates, with fewer blocks."""
-    yaml, changes = dense_arm(96, hidden)
-    return yaml, changes | {"num_encoder_layers": blocks}
+class Arm(NamedTuple):
+    """One of the trainings that are compared."""
+
+    yaml: str
+    changes: dict[str, Any]
+    # When its units are decided, in shares of the steps
+    decision: dict[str, float]
+    # What it shares with others, and for which share of the steps
+    trunk: str | None = None
+    shared: float = 0.0
 
 
-def pruned_arm(method: str, size: float) -> tuple[str, dict[str, Any]]:
-    """The yaml with gates, and what a method changes there."""
+def pruned_arm(method: str, size: float) -> Arm:
+    """One whose units are decided by a method."""
     sizes = {"target_parameters": size, "other_targets": [size]}
-    yaml = YAML if method == OURS else RIVALS
-    return yaml, {**GATES, **sizes, **METHODS[method]}
+    changes = {**GATES, **sizes, **METHODS[method], "shrink": True}
+    if method == OURS:
+        return Arm(YAML, changes, DECISION, OURS, DECISION["settle_step"])
+    if method == HARD_CONCRETE:
+        return Arm(RIVALS, changes, DECISION, method, DECISION["hold_steps"])
+    return Arm(RIVALS, changes, DECISION, DENSE, DECISION["settle_step"])
 
 
-def paper_arm() -> tuple[str, dict[str, Any]]:
+def whole_arm(trunk: str | None = None, **widths: int) -> Arm:
+    """One that keeps all its units: its gates are settled open at once."""
+    changes = {**GATES, **OPEN, **AT_ONCE, "target_parameters": 1.0, **widths}
+    return Arm(RIVALS, changes, {}, trunk, DECISION["settle_step"])
+
+
+def paper_arm() -> Arm:
     """Adaptive dropout as the paper has it; one run gives all sizes."""
-    return YAML, {
+    changes = {
         "transformer_dropout": 0.0,
         "logits_pull": 1e-5,
         "target_parameters": max(SIZES),
         "other_targets": list(SIZES),
     }
+    return Arm(YAML, changes, FAITHFUL)
 
 
-# Name of an arm: its yaml, and what it changes there
-ARMS: dict[str, tuple[str, dict[str, Any]]] = {
-    DENSE: dense_arm(96, 384),
+ARMS: dict[str, Arm] = {
+    DENSE: whole_arm(DENSE),
     PAPER: paper_arm(),
     **{
         f"{method} {size}": pruned_arm(method, size)
@@ -137,25 +158,50 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
         for method in METHODS
         if method != TORCH_PRUNING or size > FEED_FORWARD_ONLY
     },
-    **{f"narrow {size}": dense_arm(*NARROW[size]) for size in SIZES},
-    **{f"shallow {size}": shallow_arm(*SHALLOW[size]) for size in SIZES},
+    **{
+        f"narrow {size}": whole_arm(d_model=width, d_ffn=hidden)
+        for size, (width, hidden) in NARROW.items()
+    },
+    **{
+        f"shallow {size}": whole_arm(num_encoder_layers=blocks, d_ffn=hidden)
+        for size, (blocks, hidden) in SHALLOW.items()
+    },
 }
-
-
-def is_gated(arm: str) -> bool:
-    """Whether an arm cuts a model with gates."""
-    return ARMS[arm][0] in (YAML, RIVALS)
-
-
-def schedule(arm: str, steps: int) -> dict[str, Any]:
-    """What an arm's yaml is told about a training of so many steps."""
-    shares = FAITHFUL if arm == PAPER else DECISION
-    return training(steps, shares if is_gated(arm) else {})
+# Whose settings a trunk is trained with
+TRUNKS = {
+    OURS: ARMS[f"{OURS} {SIZES[0]}"],
+    HARD_CONCRETE: ARMS[f"{HARD_CONCRETE} {SIZES[0]}"],
+    DENSE: ARMS[f"Taylor {SIZES[0]}"],
+}
 
 
 # ------------------------------------------------------------------ running
 
 WRITING = threading.Lock()
+TRAINING_TRUNKS = defaultdict(threading.Lock)
+
+
+def request(arm: Arm, steps: int) -> dict[str, Any]:
+    """What an arm's yaml is told about a training of so many steps."""
+    return {**training(steps, arm.decision), **arm.changes}
+
+
+def trunk_name(arm: Arm) -> str:
+    """The folder of what arms have in common."""
+    return f"trunk {arm.trunk}"
+
+
+def train_trunk(options: argparse.Namespace, arm: Arm, seed: int) -> None:
+    """Train what an arm shares with others, unless it is complete."""
+    trunk = TRUNKS[arm.trunk]
+    changes = {
+        **request(trunk, options.steps),
+        "total_steps": options.steps,
+        "number_of_epochs": int(arm.shared * options.steps) // STEPS_PER_EPOCH,
+        "other_targets": [],
+    }
+    with TRAINING_TRUNKS[arm.trunk, seed]:
+        run_recipe(options, trunk_name(arm), seed, trunk.yaml, changes)
 
 
 def log_of(output: Path) -> EpochLog:
@@ -164,20 +210,31 @@ def log_of(output: Path) -> EpochLog:
 
 
 def train(options: argparse.Namespace, arm: str, seed: int) -> None:
-    """Train one of the arms, unless it is complete, and log it."""
-    yaml, changes = ARMS[arm]
-    run_recipe(
-        options,
-        arm,
-        seed,
-        yaml,
-        {**schedule(arm, options.steps), **changes},
-    )
+    """Train one of the arms, unless it is logged, and log it."""
     log = log_of(options.output)
+    if (arm, seed) in logged(log, options.steps):
+        return
+    if ARMS[arm].trunk is not None:
+        train_trunk(options, ARMS[arm], seed)
+        trunk = run_folder(options.output, trunk_name(ARMS[arm]), seed)
+        begin_with(trunk, run_folder(options.output, arm, seed))
+    run_recipe(
+        options, arm, seed, ARMS[arm].yaml, request(ARMS[arm], options.steps)
+    )
     with WRITING:
-        known = {(line["arm"], line["seed"]) for line in log.lines()}
-        if (arm, seed) not in known:
-            log.append(read_run(options, arm, seed))
+        log.append(read_run(options, arm, seed))
+
+
+def logged(log: EpochLog, steps: int) -> set[tuple[str, int]]:
+    """Arms and seeds of finished runs; all are of so many steps."""
+    lines = log.lines()
+    for line in lines:
+        if line["steps"] != steps:
+            raise SystemExit(
+                f"{log.path} has runs of {line['steps']} steps, not of "
+                f"{steps}; give the same --steps, or another --output."
+            )
+    return {(line["arm"], line["seed"]) for line in lines}
 
 
 def read_run(
@@ -189,7 +246,7 @@ def read_run(
         json.loads((folder / name).read_text(encoding="utf-8"))
         for name in ("sizes.json", "results.json")
     )
-    wanted = [str(size) for size in ARMS[arm][1].get("other_targets", [])]
+    wanted = [str(size) for size in ARMS[arm].changes.get("other_targets", [])]
     return {
         "arm": arm,
         "seed": seed,

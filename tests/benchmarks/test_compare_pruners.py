@@ -129,19 +129,87 @@ def test_a_finished_run_is_logged_once(script, tmp_path, monkeypatch):
     (folder / "sizes.json").write_text(json.dumps(sizes))
     cost = {"cost": {"compact": {"macs": 7}}}
     (folder / "results.json").write_text(json.dumps(cost))
+    (folder / "save").mkdir()
+    trunk = script.run_folder(tmp_path, "trunk dense", 1)
+    trunk.mkdir()
+    (trunk / "sizes.json").write_text("{}")
     for _ in range(2):
         script.train(options, arm, 1)
     [logged] = script.log_of(tmp_path).lines()
     assert (logged["arm"], logged["seed"], logged["macs"]) == (arm, 1, 7)
     assert list(logged["sizes"]) == ["0.3"]
+    options.steps += 1
+    with pytest.raises(SystemExit, match="has runs of 2000 steps, not of 2001"):
+        script.train(options, arm, 1)
+
+
+def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
+    trained = []
+
+    def run_recipe(options, arm, seed, yaml, changes):
+        folder = script.run_folder(tmp_path, arm, seed)
+        trained.append((arm, seed, changes))
+        (folder / "save").mkdir(parents=True, exist_ok=True)
+        (folder / "save" / "arms").open("a").write(f"{arm}, ")
+
+    monkeypatch.setattr(script, "run_recipe", run_recipe)
+
+    def read_run(options, arm, seed):
+        return {"arm": arm, "seed": seed, "steps": options.steps}
+
+    monkeypatch.setattr(script, "read_run", read_run)
+    options = script.parse(["d", "--output", str(tmp_path)], "", script.ARMS)
+    arms = ("dense", "Taylor 0.3", "adaptive dropout 0.3", "narrow 0.3")
+    for arm in arms:
+        script.train(options, arm, 2)
+
+    seen = {
+        arm: (script.run_folder(tmp_path, arm, 2) / "save/arms").read_text()
+        for arm in arms
+    }
+    assert seen["dense"].startswith("trunk dense, ")
+    assert seen["Taylor 0.3"].startswith("trunk dense, trunk dense, ")
+    assert seen["adaptive dropout 0.3"].startswith("trunk adaptive dropout, ")
+    assert seen["narrow 0.3"] == "narrow 0.3, "
+    [changes, *_] = [c for arm, _, c in trained if arm == "trunk dense"]
+    assert (changes["total_steps"], changes["number_of_epochs"]) == (2000, 13)
+    assert changes["settle_step"] > 13 * 80
+
+
+# What decides about units, and matters only from then on
+LATE = {"target_parameters", "other_targets", "brain_class"} | {
+    "hold_steps",
+    "decline_steps",
+    "settle_step",
+    "shrink",
+}
+
+
+def test_arms_of_a_trunk_are_equal_until_the_decision(script):
+    for arm in script.ARMS.values():
+        if arm.trunk is not None:
+            trunk = script.TRUNKS[arm.trunk]
+            assert arm.yaml == trunk.yaml
+            mine, its = (script.request(a, 2000) for a in (arm, trunk))
+            differing = {
+                key for key in mine | its if mine.get(key) != its.get(key)
+            }
+            assert differing <= LATE
+            assert arm.shared <= trunk.decision["settle_step"]
+    ours = {
+        str({k: v for k, v in arm.changes.items() if "target" not in k})
+        for arm in script.ARMS.values()
+        if arm.trunk == script.OURS
+    }
+    assert len(ours) == 1  # also in how units are decided
 
 
 def parameters_of(script, arm, tmp_path):
-    name, changes = script.ARMS[arm]
+    arm = script.ARMS[arm]
     overrides = {"data_folder": "d", "output_folder": str(tmp_path)}
-    overrides |= script.schedule(arm, 2000) | changes
+    overrides |= script.request(arm, 2000)
     text = "\n".join(f"{key}: {value}" for key, value in overrides.items())
-    with open(HPARAMS / f"{name}.yaml", encoding="utf-8") as file:
+    with open(HPARAMS / f"{arm.yaml}.yaml", encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, text + "\nvocab_size: 10")
     return sum(
         values.numel()
