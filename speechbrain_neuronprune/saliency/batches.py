@@ -33,11 +33,14 @@ class Batch:
     lengths : torch.Tensor or None
         Relative lengths (batch,), 1 being the longest; None if nothing is
         padded.
+    first : int
+        How many utterances the stream had before.
     """
 
     index: int
     x: Tensor
     lengths: Tensor | None
+    first: int = 0
     _speech: dict[tuple, list["Positions"]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -48,6 +51,25 @@ class Batch:
         if layer not in self._speech:
             self._speech[layer] = find_speech(self.lengths, *layer)
         return self._speech[layer]
+
+    def every(self, stride: int) -> "Batch | None":
+        """One of every ``stride`` utterances of the stream, the first one
+        included; None if none of them is here.
+
+        Example
+        -------
+        >>> batch = Batch(1, torch.arange(4.0), lengths=None, first=3)
+        >>> batch.every(3).x  # the stream's numbers 3 and 6
+        tensor([0., 3.])
+        """
+        if stride == 1:
+            return self
+        start = -self.first % stride
+        if start >= len(self.x):
+            return None
+        lengths = None if self.lengths is None else self.lengths[start::stride]
+        x = self.x[start::stride]
+        return Batch(self.index, x, lengths, self.first + start)
 
 
 def read_batches(
@@ -78,13 +100,15 @@ def read_batches(
     >>> batch.x.shape, batch.lengths
     (torch.Size([2, 7, 3]), tensor([1., 1.]))
     """
+    first = 0
     for index, batch in enumerate(batches):
         if torch.is_tensor(batch):
             x, lengths = batch, None
         else:
             x, lengths = _pair(batch, index)
             lengths = _relative(lengths, len(x), index).to(device)
-        yield Batch(index, x.detach().to(device), lengths)
+        yield Batch(index, x.detach().to(device), lengths, first)
+        first += len(x)
 
 
 def _pair(batch: Any, index: int) -> tuple[Tensor, Tensor]:

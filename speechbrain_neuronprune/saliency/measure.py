@@ -31,6 +31,8 @@ class Settings:
         not give its value; 16 frames of 10 ms is inferred.
     lag_stride : int
         ``mi_lagged``: of so many frames of an utterance one is looked at.
+    gradient_stride : int
+        ``taylor``: of so many utterances one is looked at.
     damping : float
         ``obs``: what is added to the diagonal of the Hessian, as a share of
         the diagonal's mean.
@@ -42,6 +44,7 @@ class Settings:
 
     window: int = WINDOW
     lag_stride: int = 1
+    gradient_stride: int = 1
     damping: float = 0.01
     outgoing: bool = False
     seed: int = 0
@@ -56,6 +59,11 @@ class Settings:
             raise SaliencyError(
                 f"Every {self.lag_stride}-th frame is none; give lag_stride=1 "
                 "or more."
+            )
+        if self.gradient_stride < 1:
+            raise SaliencyError(
+                f"Every {self.gradient_stride}-th utterance is none; give "
+                "gradient_stride=1 or more."
             )
         if not self.damping > 0:
             raise SaliencyError(

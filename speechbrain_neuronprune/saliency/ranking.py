@@ -116,6 +116,7 @@ def measure_saliency(
     forward: Forward | None = None,
     loss: Loss | None = None,
     lag_stride: int = Settings.lag_stride,
+    gradient_stride: int = Settings.gradient_stride,
     damping: float = Settings.damping,
     outgoing: bool = Settings.outgoing,
     seed: int = Settings.seed,
@@ -151,6 +152,10 @@ def measure_saliency(
         ``mi_lagged``: look at every ``lag_stride``-th frame of an utterance
         only, which estimates it at that share of its cost; 1 is exact. The
         exact one costs as much as the layer itself.
+    gradient_stride : int
+        ``taylor``: look at every ``gradient_stride``-th utterance only, the
+        first one included. Each costs a forward and a backward pass of its
+        own; with 1, which is exact, all cost a backward pass.
     damping : float
         ``obs``: added to the Hessian's diagonal, as a share of its mean.
     outgoing : bool
@@ -182,7 +187,9 @@ def measure_saliency(
     >>> {name: list(scores) for name, scores in measured.items()}
     {'mi': ['0'], 'obs': ['0'], 'random': ['0']}
     """
-    settings = Settings(window, lag_stride, damping, outgoing, seed)
+    settings = Settings(
+        window, lag_stride, gradient_stride, damping, outgoing, seed
+    )
     kinds = _find_criteria(criteria)
     taps = find_taps(model, targets)
     measures = {
@@ -194,7 +201,9 @@ def measure_saliency(
         for tap, *at_tap in zip(taps, *measures.values(), strict=True)
     }
     if any(listening.values()):
-        speech = StreamingPass(model, listening, window, forward, loss)
+        speech = StreamingPass(
+            model, listening, window, forward, loss, gradient_stride
+        )
         speech.run(batches, progress)
     return {name: _scores(each) for name, each in measures.items()}
 

@@ -7,7 +7,7 @@ Authors
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from speechbrain.utils.distributed import if_main_process
@@ -81,6 +81,36 @@ def evaluating(model: nn.Module, frozen: bool = False) -> Iterator[None]:
             parameter.requires_grad_(required_grad)
 
 
+class Part(NamedTuple):
+    """Measures that see the same utterances, and see them together."""
+
+    measures: dict[Tap, list[Measure]]
+    needs_gradient: bool
+    stride: int  # of so many utterances they see one
+
+
+def parts_of(
+    measures: Mapping[Tap, Sequence[Measure]], gradient_stride: int
+) -> list[Part]:
+    """Measures that need a gradient see fewer utterances than the others if
+    they shall, and see all together with them if not: a gradient then costs a
+    backward pass, not a forward pass too."""
+
+    def part(stride: int, *needs: bool) -> Part:
+        chosen = {
+            tap: [one for one in at_tap if one.needs_gradient in needs]
+            for tap, at_tap in measures.items()
+        }
+        everyone = [one for at_tap in chosen.values() for one in at_tap]
+        needs_gradient = any(one.needs_gradient for one in everyone)
+        return Part(chosen if everyone else {}, needs_gradient, stride)
+
+    if gradient_stride == 1:
+        return [part(1, False, True)]
+    parts = [part(1, False), part(gradient_stride, True)]
+    return [part for part in parts if part.measures]
+
+
 class StreamingPass:
     """Runs a model over speech and shows the measures what passes the taps.
 
@@ -96,6 +126,8 @@ class StreamingPass:
         How to run the model; by default ``call_model``.
     loss : callable, optional
         What to differentiate; by default ``decision_loss``.
+    gradient_stride : int
+        Measures that need a gradient see one of so many utterances.
     """
 
     def __init__(
@@ -105,15 +137,13 @@ class StreamingPass:
         window: int = WINDOW,
         forward: Forward | None = None,
         loss: Loss | None = None,
+        gradient_stride: int = 1,
     ) -> None:
         self.model = model
-        self.measures = measures
+        self.parts = parts_of(measures, gradient_stride)
         self.window = window
         self.forward = forward or call_model
         self.loss = loss or decision_loss
-        self.needs_gradient = any(
-            measure.needs_gradient for measure in self._all()
-        )
 
     def run(self, batches: Batches, progress: bool = False) -> None:
         """Read all batches once, then add up the sums of all processes."""
@@ -123,48 +153,53 @@ class StreamingPass:
             disable=not (progress and if_main_process()),
         )
         device = next(self.model.parameters()).device
+        needs_gradient = any(part.needs_gradient for part in self.parts)
         seen = 0
-        with (
-            evaluating(self.model, frozen=self.needs_gradient),
-            torch.set_grad_enabled(self.needs_gradient),
-        ):
+        with evaluating(self.model, frozen=needs_gradient):
             for batch in read_batches(bar, device):
-                self._see(batch)
+                for part in self.parts:
+                    self._see(batch.every(part.stride), part)
                 seen += 1
         for measure in self._all():
             measure.reduce_over_ranks()
         self._check_speech(seen)
 
-    def _see(self, batch: Batch) -> None:
+    def _see(self, batch: Batch | None, part: Part) -> None:
         """Measures see a layer at once, unless they need the gradient, for
         which the model has to finish first."""
+        if batch is None:
+            return
         kept: list[Passage] = []
 
         def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
             passage = Passage(tap, batch, inputs, units)
-            if self.needs_gradient:
+            if part.needs_gradient:
                 kept.append(passage)
             else:
-                self._update(passage)
+                self._update(passage, part)
 
-        with tapped(self.measures, receive, self.needs_gradient):
+        with (
+            torch.set_grad_enabled(part.needs_gradient),
+            tapped(part.measures, receive, part.needs_gradient),
+        ):
             output = self.forward(self.model, batch.x, batch.lengths)
-        if self.needs_gradient:
-            differentiate(self.loss(output, batch.x, batch.lengths), kept)
+            if part.needs_gradient:
+                differentiate(self.loss(output, batch.x, batch.lengths), kept)
         for passage in kept:
-            self._update(passage)
+            self._update(passage, part)
 
-    def _update(self, passage: Passage) -> None:
+    def _update(self, passage: Passage, part: Part) -> None:
         # The model may run in half precision, but sums shall not.
         with torch.autocast(passage.units.device.type, enabled=False):
             for positions in passage.speech():
                 frames = Frames(passage, positions, self.window)
-                for measure in self.measures[passage.tap]:
+                for measure in part.measures[passage.tap]:
                     measure.update(frames)
 
     def _all(self) -> Iterator[Measure]:
-        for measures in self.measures.values():
-            yield from measures
+        for part in self.parts:
+            for measures in part.measures.values():
+                yield from measures
 
     def _check_speech(self, seen: int) -> None:
         for measure in self._all():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from speechbrain_neuronprune.errors import SaliencyError
-from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.saliency import measure_saliency, rank_neurons
 from speechbrain_neuronprune.saliency.taylor import decision_loss
 
 
@@ -69,6 +69,44 @@ def test_taylor_equals_the_gradient_by_hand(make_stack, draw_speech, pad):
         wanted = by_hand(stack, utterances)
     for name in ("0", "2"):
         assert scores[name].tolist() == pytest.approx(wanted[name], rel=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [[7], [1, 2, 4], [5, 2], [1] * 7])
+def test_stride_takes_utterances_however_they_are_batched(
+    make_stack, draw_speech, pad, sizes
+):
+    stack = make_stack(5, 7, 6, 4)
+    utterances = draw_speech([6, 1, 10, 3, 8, 2, 5])
+    whole = [pad(utterances)]
+    chosen = [pad([utterances[0], utterances[3], utterances[6]])]
+    stream = iter(utterances)
+    batches = [pad([next(stream) for _ in range(size)]) for size in sizes]
+
+    measured = measure_saliency(
+        stack, batches, ["taylor", "mi", "obs"], gradient_stride=3
+    )
+
+    for criterion, speech in (("taylor", chosen), ("mi", whole)):
+        wanted = rank_neurons(stack, speech, criterion)
+        for name, scores in measured[criterion].items():
+            assert scores.tolist() == pytest.approx(
+                wanted[name].tolist(), rel=1e-5
+            )
+
+
+def test_stride_alone_reads_no_more_than_it_takes(make_stack, draw_speech):
+    stack = make_stack(5, 7, 6, 4)
+    rows = []
+    stack.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    batches = [one.unsqueeze(0) for one in draw_speech([4] * 9)]
+    rank_neurons(stack, batches, "taylor", gradient_stride=4)
+    assert rows == [1, 1, 1]
+
+
+def test_stride_of_nothing(make_stack, draw_speech):
+    stack = make_stack(5, 7, 4)
+    with pytest.raises(SaliencyError, match="Every 0-th utterance is none"):
+        rank_neurons(stack, draw_speech([4]), "taylor", gradient_stride=0)
 
 
 def test_padding_may_be_anything(make_stack, draw_speech, pad):
