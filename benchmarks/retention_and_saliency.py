@@ -76,10 +76,12 @@ def load_run(folder: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def hidden_features(hparams: dict[str, Any]) -> Iterator[tuple]:
+def hidden_features(
+    hparams: dict[str, Any], splits: str = "dev_splits"
+) -> Iterator[tuple]:
     """What the Transformer is given, batch by batch."""
     folder = Path(hparams["save_folder"])
-    rows = read_rows(*[folder / f"{s}.csv" for s in hparams["dev_splits"]])
+    rows = read_rows(*[folder / f"{s}.csv" for s in hparams[splits]])
     options = hparams["valid_dataloader_opts"]
     loader = SaveableDataLoader(
         speech_dataset(rows), collate_fn=PaddedBatch, **options
@@ -91,12 +93,16 @@ def hidden_features(hparams: dict[str, Any]) -> Iterator[tuple]:
         yield hparams["CNN"](features), lengths
 
 
+def open_model(hparams: dict[str, Any]) -> Recogniser:
+    """The recogniser with every unit open."""
+    network = remove_gates(copy.deepcopy(hparams["Transformer"]))
+    return Recogniser(network, hparams["ctc_lin"]).eval()
+
+
 def compare(hparams: dict[str, Any]) -> dict[str, Any]:
     """Correlations per layer, and removals per tenth of the ranking."""
     gated = hparams["Transformer"]
-    model = Recogniser(
-        remove_gates(copy.deepcopy(gated)), hparams["ctc_lin"]
-    ).eval()
+    model = open_model(hparams)
     scores = measure_saliency(
         model, hidden_features(hparams), CRITERIA, ["ffn"], window=4
     )

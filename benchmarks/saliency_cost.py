@@ -8,16 +8,18 @@ round, and the median of the ratios within the rounds is reported:
 
 evaluation   forward passes without gradients
 all          the claim: those four criteria in one pass
+sampled      the same with mi_lagged and taylor, estimated from a part of the
+             speech: lag_stride=32, gradient_stride=64
 (criterion)  a pass for one criterion alone; mbp and random read no speech
 mi_lagged/8  mi_lagged with lag_stride=8
 gradient     forward and backward passes; what taylor is compared with
 
-The other three criteria cannot cost that little, whatever the code, and are
-reported apart. taylor needs a backward pass through the layers behind the
-first units. obs needs the products of all pairs of a layer's inputs, and
-mi_lagged those of units and inputs: exactly as many multiplications as the
-layer itself. An estimate of mi_lagged from every eighth frame needs an eighth
-of them.
+The other three criteria cannot cost that little on all speech, whatever the
+code. taylor needs a backward pass through the layers behind the first units.
+obs needs the products of all pairs of a layer's inputs, and mi_lagged those of
+units and inputs: exactly as many multiplications as the layer itself. What
+estimates of the two from less speech lose, saliency_estimates.py says; obs is
+reported apart.
 
 The models are the time-frequency CNN of paper B, a Conformer encoder, of
 which the feed-forward units are measured, and a CRDNN. A fifth of the frames
@@ -54,6 +56,8 @@ from speechbrain_neuronprune.saliency.taylor import decision_loss
 
 BAR = 1.15
 TOGETHER = ["mi", "mbp", "activation", "random"]
+SAMPLED = [*TOGETHER, "mi_lagged", "taylor"]
+SAMPLES = {"lag_stride": 32, "gradient_stride": 64}
 LAG_STRIDE = 8
 SPARSE = f"mi_lagged/{LAG_STRIDE}"
 MOST_SPEECH = 100  # times
@@ -123,7 +127,7 @@ SIZES = {
             "rnn_neurons": 256,
             "dnn_neurons": 512,
         },
-        batches=4,
+        batches=8,
         batch=8,
         frames=200,
         rounds=11,
@@ -215,6 +219,7 @@ def passes(
     return {
         "evaluation": lambda: evaluate(model, batches),
         "all": measure(TOGETHER),
+        "sampled": measure(SAMPLED, **SAMPLES),
         **{name: measure([name]) for name in CRITERIA},
         SPARSE: measure(["mi_lagged"], lag_stride=LAG_STRIDE),
         "gradient": lambda: differentiate(model, batches),
@@ -305,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     clock = set_up(options)
     print("Evaluation, median ms; ratios to it: median of rounds")
-    columns = ("evaluation", "all", *CRITERIA, SPARSE, "gradient")
+    columns = ("evaluation", "all", "sampled", *CRITERIA, SPARSE, "gradient")
     print(
         f"{'size':7}{'model':11}"
         + "".join(f"{name:>12}" for name in columns)
@@ -317,12 +322,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             row = benchmark(name, kind, options.rounds, options.device, clock)
             print_row(row)
             rows.append(row)
-    worst = max(row["over_evaluation"]["all"] for row in rows)
     most = max(growth(row) for row in rows)
-    fast, flat = worst <= BAR, most <= MOST_MEMORY
-    print(
-        f"Bar: all / evaluation <= {BAR}: {verdict(fast)} (worst {worst:.3f})"
-    )
+    flat = most <= MOST_MEMORY
+    met = {}
+    for key in ("all", "sampled"):
+        worst = max(row["over_evaluation"][key] for row in rows)
+        met[key] = worst <= BAR
+        print(
+            f"Bar: {key} / evaluation <= {BAR}: {verdict(met[key])} "
+            f"(worst {worst:.3f})"
+        )
     print(
         f"Bar: memory with {MOST_SPEECH} times the speech <= {MOST_MEMORY} "
         f"times: {verdict(flat)} (worst {most:.3f})"
@@ -332,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         clock,
         device=options.device,
         bar=BAR,
-        met=fast,
+        met=met,
         memory_bar=MOST_MEMORY,
         memory_met=flat,
         rows=rows,
