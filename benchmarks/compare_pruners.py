@@ -11,6 +11,8 @@ shallow           a dense model of that size, with fewer blocks
 paper             adaptive dropout as the paper sets it: c(t) falls from the
                   first step on, nothing is settled, gamma is 1e-5
 adaptive dropout  as we set it, see real_speech.py
+steered           the same, with c(t) led to where the paper's threshold leaves
+                  the size (steer_size: True)
 hard concrete     gates of L0 regularisation at the same places, with Lagrange
                   multipliers for the size (Louizos et al. 2018, Wang et al.
                   2020)
@@ -75,7 +77,7 @@ SIZES = (0.46, 0.3, 0.15)
 # Width and feed-forward width; number of blocks and feed-forward width
 NARROW = {0.46: (64, 256), 0.3: (52, 200), 0.15: (36, 136)}
 SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
-OURS, PAPER = "adaptive dropout", "paper"
+OURS, STEERED, PAPER = "adaptive dropout", "steered", "paper"
 HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
 
 PACKAGE = "!name:speechbrain_neuronprune"
@@ -86,6 +88,7 @@ OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
 # Method: what it changes in the yaml
 METHODS: dict[str, dict[str, Any]] = {
     OURS: {},
+    STEERED: {"steer_size": True},
     HARD_CONCRETE: {
         **STILL,
         "c_start": 3.0,
@@ -127,6 +130,8 @@ def pruned_arm(method: str, size: float) -> Arm:
     changes = {**GATES, **sizes, **METHODS[method], "shrink": True}
     if method == OURS:
         return Arm(YAML, changes, DECISION, OURS, DECISION["settle_step"])
+    if method == STEERED:
+        return Arm(YAML, changes, DECISION, OURS, DECISION["hold_steps"])
     if method == HARD_CONCRETE:
         return Arm(RIVALS, changes, DECISION, method, DECISION["hold_steps"])
     return Arm(RIVALS, changes, DECISION, DENSE, DECISION["settle_step"])
@@ -191,13 +196,24 @@ def trunk_name(arm: Arm) -> str:
     return f"trunk {arm.trunk}"
 
 
+def shared_epochs(arm: Arm, steps: int) -> int:
+    """How many epochs an arm shares with others."""
+    return int(arm.shared * steps) // STEPS_PER_EPOCH
+
+
 def train_trunk(options: argparse.Namespace, arm: Arm, seed: int) -> None:
     """Train what an arm shares with others, unless it is complete."""
     trunk = TRUNKS[arm.trunk]
+    epochs = [
+        shared_epochs(one, options.steps)
+        for one in ARMS.values()
+        if one.trunk == arm.trunk
+    ]
     changes = {
         **request(trunk, options.steps),
         "total_steps": options.steps,
-        "number_of_epochs": int(arm.shared * options.steps) // STEPS_PER_EPOCH,
+        "number_of_epochs": max(epochs),
+        "number_of_checkpoints": 1 + max(epochs) - min(epochs),
         "other_targets": [],
     }
     with TRAINING_TRUNKS[arm.trunk, seed]:
@@ -214,13 +230,15 @@ def train(options: argparse.Namespace, arm: str, seed: int) -> None:
     log = log_of(options.output)
     if (arm, seed) in logged(log, options.steps):
         return
-    if ARMS[arm].trunk is not None:
-        train_trunk(options, ARMS[arm], seed)
-        trunk = run_folder(options.output, trunk_name(ARMS[arm]), seed)
-        begin_with(trunk, run_folder(options.output, arm, seed))
-    run_recipe(
-        options, arm, seed, ARMS[arm].yaml, request(ARMS[arm], options.steps)
-    )
+    mine = ARMS[arm]
+    if mine.trunk is not None:
+        train_trunk(options, mine, seed)
+        begin_with(
+            run_folder(options.output, trunk_name(mine), seed),
+            run_folder(options.output, arm, seed),
+            shared_epochs(mine, options.steps),
+        )
+    run_recipe(options, arm, seed, mine.yaml, request(mine, options.steps))
     with WRITING:
         log.append(read_run(options, arm, seed))
 

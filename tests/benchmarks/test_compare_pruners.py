@@ -5,6 +5,7 @@ Authors
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,12 @@ def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
         (folder / "save").mkdir(parents=True, exist_ok=True)
         (folder / "save" / "arms").open("a").write(f"{arm}, ")
 
+    def begin_with(trunk, folder, epochs):
+        if not folder.exists():
+            shutil.copytree(trunk, folder)
+            (folder / "save" / "arms").open("a").write(f"{epochs} epochs, ")
+
+    monkeypatch.setattr(script, "begin_with", begin_with)
     monkeypatch.setattr(script, "run_recipe", run_recipe)
 
     def read_run(options, arm, seed):
@@ -159,7 +166,8 @@ def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
 
     monkeypatch.setattr(script, "read_run", read_run)
     options = script.parse(["d", "--output", str(tmp_path)], "", script.ARMS)
-    arms = ("dense", "Taylor 0.3", "adaptive dropout 0.3", "narrow 0.3")
+    arms = ("dense", "Taylor 0.3", "adaptive dropout 0.3", "steered 0.3")
+    arms += ("narrow 0.3",)
     for arm in arms:
         script.train(options, arm, 2)
 
@@ -167,17 +175,23 @@ def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
         arm: (script.run_folder(tmp_path, arm, 2) / "save/arms").read_text()
         for arm in arms
     }
-    assert seen["dense"].startswith("trunk dense, ")
-    assert seen["Taylor 0.3"].startswith("trunk dense, trunk dense, ")
-    assert seen["adaptive dropout 0.3"].startswith("trunk adaptive dropout, ")
-    assert seen["narrow 0.3"] == "narrow 0.3, "
-    [changes, *_] = [c for arm, _, c in trained if arm == "trunk dense"]
+    shared = "trunk adaptive dropout, "
+    assert seen == {
+        "dense": "trunk dense, 13 epochs, dense, ",
+        "Taylor 0.3": "trunk dense, trunk dense, 13 epochs, Taylor 0.3, ",
+        "adaptive dropout 0.3": f"{shared}13 epochs, adaptive dropout 0.3, ",
+        "steered 0.3": f"{shared}{shared}10 epochs, steered 0.3, ",
+        "narrow 0.3": "narrow 0.3, ",
+    }
+    [changes, *_] = [c for arm, _, c in trained if arm == shared[:-2]]
     assert (changes["total_steps"], changes["number_of_epochs"]) == (2000, 13)
+    assert changes["number_of_checkpoints"] == 4  # epochs 10 to 13
     assert changes["settle_step"] > 13 * 80
 
 
 # What decides about units, and matters only from then on
 LATE = {"target_parameters", "other_targets", "brain_class"} | {
+    "steer_size",
     "hold_steps",
     "decline_steps",
     "settle_step",
@@ -199,7 +213,7 @@ def test_arms_of_a_trunk_are_equal_until_the_decision(script):
     ours = {
         str({k: v for k, v in arm.changes.items() if "target" not in k})
         for arm in script.ARMS.values()
-        if arm.trunk == script.OURS
+        if arm.trunk == script.OURS and "steer_size" not in arm.changes
     }
     assert len(ours) == 1  # also in how units are decided
 
