@@ -11,8 +11,8 @@ shallow           a dense model of that size, with fewer blocks
 paper             adaptive dropout as the paper sets it: c(t) falls from the
                   first step on, nothing is settled, gamma is 1e-5
 adaptive dropout  as we set it, see real_speech.py
-steered           the same, with c(t) led to where the paper's threshold leaves
-                  the size (steer_size: True)
+steered           the same, with c(t) led to where the threshold leaves the size
+                  (steer_size: True), and the threshold at even odds (c_end: 0)
 hard concrete     gates of L0 regularisation at the same places, with Lagrange
                   multipliers for the size (Louizos et al. 2018, Wang et al.
                   2020)
@@ -88,7 +88,7 @@ OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
 # Method: what it changes in the yaml
 METHODS: dict[str, dict[str, Any]] = {
     OURS: {},
-    STEERED: {"steer_size": True},
+    STEERED: {"steer_size": True, "c_end": 0.0},
     HARD_CONCRETE: {
         **STILL,
         "c_start": 3.0,

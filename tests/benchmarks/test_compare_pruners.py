@@ -192,6 +192,7 @@ def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
 # What decides about units, and matters only from then on
 LATE = {"target_parameters", "other_targets", "brain_class"} | {
     "steer_size",
+    "c_end",
     "hold_steps",
     "decline_steps",
     "settle_step",
