@@ -38,7 +38,7 @@ def lines():
     for seed in (1, 2):
         runs += [
             line("dense", seed, dense=figures(1000, lambda i: 1)),
-            line("adaptive dropout 0.3", seed, **{"0.3": figures(300, int)}),
+            line("steered 0.3", seed, **{"0.3": figures(300, int)}),
             line("narrow 0.3", seed, dense=figures(310, lambda i: i % 2)),
             line(
                 "paper",
@@ -58,7 +58,7 @@ def test_every_method_and_size_has_a_row(script, lines):
     rows = {(r["method"], r["size"]): r for r in script.summarize(lines)}
     assert set(rows) == {
         ("dense", ""),
-        ("adaptive dropout", "0.3"),
+        ("steered", "0.3"),
         ("narrow", "0.3"),
         ("paper", "0.3"),
         ("paper", "0.46"),
@@ -68,18 +68,22 @@ def test_every_method_and_size_has_a_row(script, lines):
     assert rows["paper", "0.3"]["macs"] is None  # one run, several sizes
 
 
-def test_differences_are_to_dense_and_to_ours_of_the_same_size(script, lines):
+def test_differences_are_to_dense_and_to_reference_of_the_same_size(
+    script, lines
+):
     rows = {(r["method"], r["size"]): r["dev"] for r in script.summarize(lines)}
-    ours = rows["adaptive dropout", "0.3"]
+    ours = rows["steered", "0.3"]
     assert ours["to dense"]["difference"] == pytest.approx(-20.0)
-    assert ours["to ours"] is None
-    assert rows["narrow", "0.3"]["to ours"]["difference"] == pytest.approx(10.0)
-    assert rows["paper", "0.46"]["to ours"] is None
+    assert ours["to reference"] is None
+    assert rows["narrow", "0.3"]["to reference"]["difference"] == pytest.approx(
+        10.0
+    )
+    assert rows["paper", "0.46"]["to reference"] is None
 
 
 def test_ranks_are_among_methods_of_a_size(script, lines):
     rows = {(r["method"], r["size"]): r["dev"] for r in script.summarize(lines)}
-    names = ("adaptive dropout", "narrow", "paper")
+    names = ("steered", "narrow", "paper")
     ranks = [rows[name, "0.3"]["rank"] for name in names]
     assert ranks == [1.0, 2.0, 3.0]
     assert rows["paper", "0.46"]["rank"] == 1.0
@@ -97,7 +101,7 @@ def test_ranks_are_among_methods_of_a_size(script, lines):
 
 def test_seeds_that_one_of_two_lacks_are_left_out(script, lines):
     rows = script.summarize([one for one in lines if one is not lines[0]])
-    ours = next(row for row in rows if row["method"] == "adaptive dropout")
+    ours = next(row for row in rows if row["method"] == "steered")
     assert ours["seeds"] == [1, 2]
     assert ours["dev"]["to dense"]["difference"] == pytest.approx(-20.0)
 
@@ -109,10 +113,7 @@ def test_table_and_plot_come_from_the_file_alone(
     path.write_text("".join(json.dumps(one) + "\n" for one in lines))
     script.main(["--show", str(path)])
     table = capsys.readouterr().out
-    assert (
-        "| 0.3 | adaptive dropout | 2 | 300 | 8 M | 0.00 ± 0.00 | 1.0 |"
-        in table
-    )
+    assert "| 0.3 | steered | 2 | 300 | 8 M | 0.00 ± 0.00 | 1.0 |" in table
     assert (tmp_path / "runs.png").stat().st_size > 1000
 
 
