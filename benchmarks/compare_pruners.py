@@ -13,6 +13,8 @@ paper             adaptive dropout as the paper sets it: c(t) falls from the
 adaptive dropout  as we set it, see real_speech.py
 steered           the same, with c(t) led to where the threshold leaves the size
                   (steer_size: True), and the threshold at even odds (c_end: 0)
+informed          the same, with logits that begin, when c(t) begins to decline,
+                  with the order of the importance that open gates have noted
 hard concrete     gates of L0 regularisation at the same places, with Lagrange
                   multipliers for the size (Louizos et al. 2018, Wang et al.
                   2020)
@@ -77,8 +79,9 @@ SIZES = (0.46, 0.3, 0.15)
 # Width and feed-forward width; number of blocks and feed-forward width
 NARROW = {0.46: (64, 256), 0.3: (52, 200), 0.15: (36, 136)}
 SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
-OURS, STEERED, PAPER = "adaptive dropout", "steered", "paper"
-REFERENCE = STEERED  # ours that did best on dev: others are compared with it
+OURS, STEERED, INFORMED = "adaptive dropout", "steered", "informed"
+PAPER = "paper"
+REFERENCE = INFORMED  # ours that did best on dev: others are compared with it
 HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
 
 PACKAGE = "!name:speechbrain_neuronprune"
@@ -90,6 +93,11 @@ OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
 METHODS: dict[str, dict[str, Any]] = {
     OURS: {},
     STEERED: {"steer_size": True, "c_end": 0.0},
+    INFORMED: {
+        "steer_size": True,
+        "c_end": 0.0,
+        "gate": f"{PACKAGE}.gates.informed.InformedDropout",
+    },
     HARD_CONCRETE: {
         **STILL,
         "c_start": 3.0,
@@ -133,6 +141,8 @@ def pruned_arm(method: str, size: float) -> Arm:
         return Arm(YAML, changes, DECISION, OURS, DECISION["settle_step"])
     if method == STEERED:
         return Arm(YAML, changes, DECISION, OURS, DECISION["hold_steps"])
+    if method == INFORMED:
+        return Arm(RIVALS, changes, DECISION, DENSE, DECISION["hold_steps"])
     if method == HARD_CONCRETE:
         return Arm(RIVALS, changes, DECISION, method, DECISION["hold_steps"])
     return Arm(RIVALS, changes, DECISION, DENSE, DECISION["settle_step"])

@@ -20,6 +20,7 @@ from speechbrain_neuronprune.attach import (
     retention_logits,
     settle,
 )
+from speechbrain_neuronprune.brains.informing import InformingMixin
 from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.draws import draw_apart
@@ -45,7 +46,7 @@ from speechbrain_neuronprune.shrinking import (
 from speechbrain_neuronprune.units import count_parameters
 
 
-class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
+class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     """Makes a ``Brain`` train the gates of one of its modules.
 
     Put it before the Brain in the bases. It needs the gates attached to the
@@ -60,6 +61,10 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
     With ``steer_size: True`` among the hyperparameters, training itself is led
     to ``target_parameters``, see ``steer_size``, and the threshold c_end then
     leaves that size.
+
+    With gates of the kind ``InformedDropout``, the logits begin, when c(t)
+    begins to decline, with what the gates have noted of the units'
+    importance, see ``inform``; ``inform_spread`` says how far apart.
 
     With a ``settle_step`` among the hyperparameters, the units are decided at
     that step, by the rule of ``make_plan``, and the remaining steps train the
@@ -154,6 +159,8 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
         if schedule is None or self.scaler.get_scale() < scale:
             return
         schedule.advance()
+        if schedule.step == schedule.hold:
+            self._inform()
         if schedule.step == self._settle_step:
             self._settle()
 
@@ -268,8 +275,10 @@ class AdaptiveDropoutMixin(SteeringMixin, ShrinkingMixin):
         """Recover, then drop log lines of epochs that will run again."""
         check_batch_norms(self.modules, self.device)
         self._check_shrinking()
+        self._check_informing()
         super().on_fit_start()
         draw_apart()
+        self._stay_informed()
         if self.schedule is not None and self._settling_is_due:
             self._stay_settled()
         elif self._shrinks:

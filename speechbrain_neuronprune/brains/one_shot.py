@@ -11,6 +11,7 @@ from torch import Tensor
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.informing import noted_importance
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import UnitGroup, find_units
 from speechbrain_neuronprune.vectors import entry_of
@@ -66,11 +67,7 @@ class TaylorASR(OneShotMixin, AdaptiveDropoutASR):
     def scores(self) -> dict[str, Tensor]:
         """The importance that the gates have noted, relative to what it
         saves: to parameters."""
-        groups = find_units(self.pruned)
-        return {
-            name: gate.importance / groups[name].parameters_per_unit
-            for name, gate in adaptive_dropouts(self.pruned).items()
-        }
+        return noted_importance(self.pruned)
 
 
 class RandomUnitsASR(OneShotMixin, AdaptiveDropoutASR):

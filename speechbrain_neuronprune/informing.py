@@ -1,0 +1,98 @@
+"""What gates have noted while they were open, and logits that begin with it.
+
+Authors
+ * The speechbrain-neuronprune authors 2026
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.gates.informed import InformedDropout
+from speechbrain_neuronprune.units import find_units
+
+# Of the logits beta that training begins with. Two units of three then have
+# retention probabilities as far from each other as sigmoid(-4) and sigmoid(4).
+SPREAD = 4.0
+
+
+def informed_dropouts(model: nn.Module) -> dict[str, InformedDropout]:
+    """The gates that begin with what they have noted.
+
+    Arguments
+    ---------
+    model : nn.Module
+        A gated model.
+
+    Returns
+    -------
+    dict of str to InformedDropout
+        By group.
+    """
+    return {
+        name: gate
+        for name, gate in adaptive_dropouts(model).items()
+        if isinstance(gate, InformedDropout)
+    }
+
+
+def noted_importance(model: nn.Module) -> dict[str, Tensor]:
+    """How much every unit matters for what it costs.
+
+    Arguments
+    ---------
+    model : nn.Module
+        With gates that note it, see ``OpenGate``.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        By group, (units,): to the first order what the loss would change
+        without the unit, per parameter of its own.
+    """
+    groups = find_units(model)
+    return {
+        name: gate.importance.flatten() / groups[name].parameters_per_unit
+        for name, gate in adaptive_dropouts(model).items()
+    }
+
+
+@torch.no_grad()
+def inform(
+    model: nn.Module, scores: Mapping[str, Tensor], spread: float = SPREAD
+) -> None:
+    """Let the gates begin with a ranking of all units together.
+
+    The retention logits become normally distributed around c(t), in the order
+    of the scores, whatever their distribution is: so as c(t) declines, the
+    units of the lowest scores become unlikely first, a few at a time, and the
+    gradients have a word in it only where it is about to be decided.
+
+    Arguments
+    ---------
+    model : nn.Module
+        With gates of the kind ``InformedDropout``.
+    scores : mapping of str to torch.Tensor
+        By group, (units,), the higher the more worth keeping.
+    spread : float
+        Standard deviation of the logits beta.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune import RetentionSchedule
+    >>> from speechbrain_neuronprune import attach_adaptive_dropout
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> schedule = RetentionSchedule(hold=10)
+    >>> _ = attach_adaptive_dropout(model, schedule, gate=InformedDropout)
+    >>> inform(model, {"0": torch.tensor([5.0, 0.1, 0.7])})
+    >>> informed_dropouts(model)["0"].beta() - 10.0
+    tensor([ 3.8697, -3.8697,  0.0000], grad_fn=<SubBackward0>)
+    """
+    gates = informed_dropouts(model)
+    sizes = [gate.size for gate in gates.values()]
+    ranks = torch.cat([scores[name] for name in gates]).argsort().argsort()
+    quantiles = torch.special.ndtri((ranks + 0.5) / len(ranks))
+    for gate, part in zip(gates.values(), quantiles.split(sizes), strict=True):
+        gate.begin(part * spread / gate.scale)
