@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.dropout import use_quick_dropout
@@ -57,7 +58,8 @@ def attach_adaptive_dropout(
         parameters, and the training script needs no change, see
         ``follow_optimizer``.
     gate : type
-        ``AdaptiveDropout``, or another gate in its place, for a comparison.
+        ``AdaptiveDropout``, or another gate in its place: for a comparison, or
+        ``InformedDropout``, which begins with what it has noted.
 
     Returns
     -------
@@ -87,12 +89,22 @@ def attach_adaptive_dropout(
         for group in groups.values()
     ]
     if gamma is not None:
+        _refuse_informed(gates)
         follow_optimizer(schedule, gates, gamma)
     for group, one in zip(groups.values(), gates, strict=True):
         set_gate(model, group, one)
     for module in model.modules():
         use_quick_dropout(module)
     return model
+
+
+def _refuse_informed(gates: list[AdaptiveDropout]) -> None:
+    if any(isinstance(gate, InformedDropout) for gate in gates):
+        raise UnitsError(
+            "Gates of the kind InformedDropout begin when a Brain with "
+            "AdaptiveDropoutMixin calls inform, and with gamma nobody does; "
+            "leave gamma out, or take AdaptiveDropout as the gate."
+        )
 
 
 def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:

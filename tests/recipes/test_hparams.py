@@ -192,7 +192,7 @@ def differing(name, other="conformer_ctc_mini"):
 def test_rivals_differ_in_gates_and_decisions_alone():
     assert differing("conformer_ctc_mini_rivals") == (
         {"experiment_name", "Transformer"},
-        {"gate", "brain_class"},
+        {"gate", "brain_class", "inform_spread"},
     )
 
 
