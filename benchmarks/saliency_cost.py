@@ -9,7 +9,7 @@ round, and the median of the ratios within the rounds is reported:
 evaluation   forward passes without gradients
 all          the claim: those four criteria in one pass
 sampled      the same with mi_lagged and taylor, estimated from a part of the
-             speech: lag_stride=32, gradient_stride=64
+             speech: lag_stride=32, gradient_stride=32
 (criterion)  a pass for one criterion alone; mbp and random read no speech
 mi_lagged/8  mi_lagged with lag_stride=8
 gradient     forward and backward passes; what taylor is compared with
@@ -57,7 +57,7 @@ from speechbrain_neuronprune.saliency.taylor import decision_loss
 BAR = 1.15
 TOGETHER = ["mi", "mbp", "activation", "random"]
 SAMPLED = [*TOGETHER, "mi_lagged", "taylor"]
-SAMPLES = {"lag_stride": 32, "gradient_stride": 64}
+SAMPLES = {"lag_stride": 32, "gradient_stride": 32}
 LAG_STRIDE = 8
 SPARSE = f"mi_lagged/{LAG_STRIDE}"
 MOST_SPEECH = 100  # times
@@ -127,7 +127,7 @@ SIZES = {
             "rnn_neurons": 256,
             "dnn_neurons": 512,
         },
-        batches=8,
+        batches=4,
         batch=8,
         frames=200,
         rounds=11,
