@@ -71,9 +71,9 @@ from real_speech import (
 from scipy.stats import rankdata
 from trunks import begin_with
 
-from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.files import atomic_path
 from speechbrain_neuronprune.report.canvas import new_figure, plot_style
+from speechbrain_neuronprune.training.epoch_log import EpochLog
 
 SIZES = (0.46, 0.3, 0.15)
 # Width and feed-forward width; number of blocks and feed-forward width

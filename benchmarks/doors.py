@@ -46,8 +46,8 @@ from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.onnx_export import OnnxPosteriors
 from speechbrain_neuronprune.deploy.parity import TOLERANCE, measure_parity
 from speechbrain_neuronprune.deploy.posteriors import Posteriors
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.report.cost import compare_latency
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 WER_BAR = 0.5  # points
 EXACT = ("torch.export", "ONNX")

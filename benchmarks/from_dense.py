@@ -47,10 +47,10 @@ from real_speech import (
 
 from speechbrain_neuronprune.analysis.speech import read_speech
 from speechbrain_neuronprune.cli.planning import plan_by_scores, rank_units
-from speechbrain_neuronprune.dataio import read_rows, speech_dataset
 from speechbrain_neuronprune.deploy.sizes import write_sizes
 from speechbrain_neuronprune.deploy.sources import open_source
 from speechbrain_neuronprune.files import write_json
+from speechbrain_neuronprune.training.dataio import read_rows, speech_dataset
 
 SIZE = 0.45
 SCRATCH = f"{PRUNED} {SIZE}"  # also the name of its arm there

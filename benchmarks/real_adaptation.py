@@ -65,12 +65,6 @@ from tqdm import tqdm
 from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.adaptation.stages import Stage
-from speechbrain_neuronprune.dataio import (
-    Rows,
-    cached_reader,
-    read_rows,
-    with_tokens,
-)
 from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
@@ -79,6 +73,12 @@ from speechbrain_neuronprune.domain_adaptation import (
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.files import atomic_path, write_json
 from speechbrain_neuronprune.likeness.write import write_alike
+from speechbrain_neuronprune.training.dataio import (
+    Rows,
+    cached_reader,
+    read_rows,
+    with_tokens,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 HPARAMS = ROOT / "hparams/adapt_hyper_hypo.yaml"

@@ -38,12 +38,12 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.checkpoints import load_final_average
 from speechbrain_neuronprune.compaction import remove_gates
-from speechbrain_neuronprune.dataio import read_rows, speech_dataset
 from speechbrain_neuronprune.files import atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import measure_saliency
+from speechbrain_neuronprune.training.checkpoints import load_final_average
+from speechbrain_neuronprune.training.dataio import read_rows, speech_dataset
 
 CRITERIA = ("mi", "mi_lagged", "obs", "mbp", "activation", "taylor", "random")
 TENTHS = 10

@@ -8,8 +8,8 @@ round, and the median of the ratios within the rounds is reported:
 
 evaluation   forward passes without gradients
 all          the claim: those four criteria in one pass
-sampled      the same with mi_lagged and taylor, estimated from a part of the
-             speech: lag_stride=32, gradient_stride=32
+sampled      the same with mi_lagged and taylor, mi and these estimated from a
+             part of the speech: lag_stride=32, gradient_stride=32
 (criterion)  a pass for one criterion alone; mbp and random read no speech
 mi_lagged/8  mi_lagged with lag_stride=8
 gradient     forward and backward passes; what taylor is compared with

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What do cheaper estimates of saliency lose?
 
-``mi_lagged`` costs as many products as the layer, and ``taylor`` a backward
-pass. With ``lag_stride`` the one looks at fewer frames, and with
-``gradient_stride`` the other at fewer utterances. On the feed-forward units of
+``mi_lagged`` costs as many products as the layer, ``mi`` a sum around every
+frame, and ``taylor`` a backward pass. With ``lag_stride`` the first two look at
+fewer frames, and with ``gradient_stride`` the last at fewer utterances. On the feed-forward units of
 one trained model, and its training speech, this prints for several strides how
 well the estimate agrees with the whole: the rank correlation within a layer,
 and which part of the hypo (lowest 8 %) and hyper neurons (highest 4 %) are the
@@ -30,7 +30,11 @@ from speechbrain_neuronprune.saliency import measure_saliency
 from speechbrain_neuronprune.saliency.agreement import rank_agreement
 
 # Criterion: the option that makes it cheaper
-OPTIONS = {"mi_lagged": "lag_stride", "taylor": "gradient_stride"}
+OPTIONS = {
+    "mi": "lag_stride",
+    "mi_lagged": "lag_stride",
+    "taylor": "gradient_stride",
+}
 STRIDES = (4, 8, 16, 32, 64)
 WINDOW = 4  # frames of 40 ms
 

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.dropout import use_quick_dropout
 from speechbrain_neuronprune.units import (
-    ParameterSlice,
     Targets,
     count_parameters,
     find_units,
     supported_units,
 )
+from speechbrain_neuronprune.units.vectors import ParameterSlice
 
 
 def attach_adaptive_dropout(

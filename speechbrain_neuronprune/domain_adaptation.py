@@ -44,19 +44,23 @@ from speechbrain_neuronprune.adaptation.pseudo_labels import (
 )
 from speechbrain_neuronprune.adaptation.selective import selective_update
 from speechbrain_neuronprune.adaptation.stages import Stage, choose_neurons
-from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains.adaptation import AdaptationASR
-from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
-from speechbrain_neuronprune.dataio import Rows, speech_dataset, with_tokens
 from speechbrain_neuronprune.deploy.card import adapted_card
 from speechbrain_neuronprune.deploy.checksums import write_card
 from speechbrain_neuronprune.deploy.int8 import require_float
-from speechbrain_neuronprune.draws import draws_for
-from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import SelectionError, TrainingError
 from speechbrain_neuronprune.files import atomic_path, write_json
 from speechbrain_neuronprune.processes import process_count, process_number
 from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.training.batching import ShortFirstSampler
+from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.training.dataio import (
+    Rows,
+    speech_dataset,
+    with_tokens,
+)
+from speechbrain_neuronprune.training.draws import draws_for
+from speechbrain_neuronprune.training.epoch_log import EpochLog
 
 # What the parts in an output folder depend on, besides models and speech
 REQUEST = (

@@ -13,7 +13,7 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_neuronprune import PruningPlan
 from speechbrain_neuronprune.corpus.layout import write_chapter
 from speechbrain_neuronprune.deploy import write_model_directory
-from speechbrain_neuronprune.tokens import train_tokenizer
+from speechbrain_neuronprune.training.tokens import train_tokenizer
 
 RECIPE = """
 sample_rate: 16000

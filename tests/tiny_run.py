@@ -12,7 +12,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 from speechbrain_neuronprune import adaptive_dropouts
 from speechbrain_neuronprune.deploy.run import make_brain
-from speechbrain_neuronprune.tokens import train_tokenizer
+from speechbrain_neuronprune.training.tokens import train_tokenizer
 from tests.tiny_recogniser import TEXTS
 
 HPARAMS = Path(__file__).parents[1] / "hparams"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.units import UnitGroup, linears_of
-from speechbrain_neuronprune.vectors import join
+from speechbrain_neuronprune.units.vectors import join
 
 
 @dataclass(frozen=True, eq=False)

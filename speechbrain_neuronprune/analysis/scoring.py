@@ -20,8 +20,8 @@ from speechbrain_neuronprune.analysis.network import (
 )
 from speechbrain_neuronprune.analysis.removals import Removal
 from speechbrain_neuronprune.analysis.speech import Speech, Utterance
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.masking import masked, mean_ablated
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 MEMORY = 2**31  # bytes of a layer's outputs that a split may keep
 

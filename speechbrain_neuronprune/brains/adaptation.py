@@ -20,14 +20,14 @@ from speechbrain_neuronprune.adaptation.confidence import utterance_confidence
 from speechbrain_neuronprune.adaptation.consensus import consensus
 from speechbrain_neuronprune.adaptation.entropy import suta_loss
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
-from speechbrain_neuronprune.draws import draws_for
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.processes import (
     average_gradients,
     process_number,
 )
-from speechbrain_neuronprune.stagewise import run_stages
+from speechbrain_neuronprune.training.draws import draws_for
+from speechbrain_neuronprune.training.error_rates import ErrorRates
+from speechbrain_neuronprune.units.stagewise import run_stages
 
 
 class AdaptationASR(sb.Brain):

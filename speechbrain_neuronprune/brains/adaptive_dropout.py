@@ -23,8 +23,6 @@ from speechbrain_neuronprune.attach import (
 from speechbrain_neuronprune.brains.informing import InformingMixin
 from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
 from speechbrain_neuronprune.brains.steering import SteeringMixin
-from speechbrain_neuronprune.draws import draw_apart
-from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
@@ -33,15 +31,17 @@ from speechbrain_neuronprune.processes import (
     rewrapped,
     unwrapped,
 )
-from speechbrain_neuronprune.retention_log import (
-    alive_units,
-    retention_figures,
-    schedule_figures,
-)
 from speechbrain_neuronprune.shrinking import (
     remaining,
     schedule_of,
     whole_form,
+)
+from speechbrain_neuronprune.training.draws import draw_apart
+from speechbrain_neuronprune.training.epoch_log import EpochLog
+from speechbrain_neuronprune.training.retention_log import (
+    alive_units,
+    retention_figures,
+    schedule_figures,
 )
 from speechbrain_neuronprune.units import count_parameters
 

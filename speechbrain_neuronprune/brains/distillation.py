@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
-from speechbrain_neuronprune.distillation import (
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.training.distillation import (
     block_loss,
     block_outputs,
     find_blocks,
     posterior_loss,
 )
-from speechbrain_neuronprune.errors import TrainingError
 
 
 class DistillationMixin:

@@ -14,7 +14,7 @@ from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
 from speechbrain_neuronprune.informing import noted_importance
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import UnitGroup, find_units
-from speechbrain_neuronprune.vectors import entry_of
+from speechbrain_neuronprune.units.vectors import entry_of
 
 
 class OneShotMixin(ABC):

@@ -16,13 +16,13 @@ from speechbrain.lobes.models.transformer.TransformerASR import (
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.batching import go_on
 from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.fast_layers import use_fast_layers
 from speechbrain_neuronprune.processes import unwrapped
+from speechbrain_neuronprune.training.batching import go_on
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 
 def as_stage(module: nn.Module) -> nn.Module:

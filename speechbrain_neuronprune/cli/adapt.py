@@ -23,7 +23,10 @@ from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
 )
-from speechbrain_neuronprune.experiment import beginning, check_precision
+from speechbrain_neuronprune.training.experiment import (
+    beginning,
+    check_precision,
+)
 
 
 @click.command()

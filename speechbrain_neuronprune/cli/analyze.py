@@ -172,7 +172,7 @@ def as_share(percent: float) -> float:
     type=int,
     default=DEFAULTS.lag_stride,
     show_default=True,
-    help="Look at every n-th frame only, for the criterion mi_lagged: a "
+    help="Look at every n-th frame only, for mi and mi_lagged: a "
     "cheaper estimate.",
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)

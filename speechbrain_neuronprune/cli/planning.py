@@ -18,8 +18,8 @@ from speechbrain_neuronprune.deploy.sources import Source
 from speechbrain_neuronprune.errors import PlanError, SaliencyError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import CRITERIA, measure_saliency
-from speechbrain_neuronprune.stagewise import run_stages
 from speechbrain_neuronprune.units import Targets
+from speechbrain_neuronprune.units.stagewise import run_stages
 
 RETENTION = "retention"
 FEATURES = "normalize"  # the stage of a recogniser that gives features

@@ -19,8 +19,8 @@ from speechbrain_neuronprune.analysis.speech import (
     load_audio,
     read_speech,
 )
-from speechbrain_neuronprune.dataio import Rows, speech_dataset
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.training.dataio import Rows, speech_dataset
 
 
 def rows_of(

@@ -22,10 +22,10 @@ from speechbrain_neuronprune.compaction import (
     remove_gates,
 )
 from speechbrain_neuronprune.deploy.parity import valid_difference
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.cost import compare_latency, measure_cost
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 SECONDS = 10.0  # of audio, for the costs
 

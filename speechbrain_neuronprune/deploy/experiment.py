@@ -26,7 +26,6 @@ from torch import nn
 
 from speechbrain_neuronprune import compaction
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.checkpoints import load_average, loading
 from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
@@ -41,6 +40,7 @@ from speechbrain_neuronprune.errors import (
 )
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.training.checkpoints import load_average, loading
 from speechbrain_neuronprune.units import supported_units
 
 RECIPE = "hyperparams.yaml"

@@ -12,7 +12,6 @@ import speechbrain as sb
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
-from speechbrain_neuronprune.checkpoints import load_final_average
 from speechbrain_neuronprune.deploy.directory import write_model_directory
 from speechbrain_neuronprune.deploy.evaluation import (
     SECONDS,
@@ -25,6 +24,7 @@ from speechbrain_neuronprune.deploy.interfaces import INTERFACES
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
+from speechbrain_neuronprune.training.checkpoints import load_final_average
 
 logger = get_logger(__name__)
 

@@ -15,7 +15,6 @@ from ruamel.yaml.error import YAMLError
 
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
 from speechbrain_neuronprune.brains.recogniser import CTCRecogniser
-from speechbrain_neuronprune.checkpoints import load_final_average
 from speechbrain_neuronprune.compaction import remove_gates
 from speechbrain_neuronprune.deploy.evaluation import (
     make_variants,
@@ -33,7 +32,8 @@ from speechbrain_neuronprune.errors import (
 )
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.tokens import load_tokenizer
+from speechbrain_neuronprune.training.checkpoints import load_final_average
+from speechbrain_neuronprune.training.tokens import load_tokenizer
 
 RECIPE = "hyperparams.yaml"
 

@@ -12,9 +12,9 @@ import speechbrain as sb
 
 from speechbrain_neuronprune.compaction import compact
 from speechbrain_neuronprune.deploy.evaluation import score_split
-from speechbrain_neuronprune.error_rates import ErrorRates
 from speechbrain_neuronprune.files import write_json
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 from speechbrain_neuronprune.units import count_parameters
 
 

@@ -23,7 +23,8 @@ from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
 from speechbrain_neuronprune.layers.gating import GatingForm
 from speechbrain_neuronprune.layers.linear import ChainForm
 from speechbrain_neuronprune.layers.slicing import get_child, set_child
-from speechbrain_neuronprune.units import ATTENTION, UnitGroup
+from speechbrain_neuronprune.units import UnitGroup
+from speechbrain_neuronprune.units.layouts import ATTENTION
 
 FORMS: dict[Any, Any] = {
     PositionalwiseFeedForward: FeedForwardForm,

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from speechbrain.nnet.CNN import Conv2d, get_padding_elem
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.ends import runs_as
 from speechbrain_neuronprune.layers.hooks import is_watched
+from speechbrain_neuronprune.units.ends import runs_as
 
 PADDINGS = ("same", "valid")
 

@@ -17,18 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.chains import (
+from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
+from speechbrain_neuronprune.units import UnitGroup
+from speechbrain_neuronprune.units.chains import (
     Link,
     link_of,
     members,
     normalizes_units,
 )
-from speechbrain_neuronprune.ends import fit_given, fit_taken, taken
-from speechbrain_neuronprune.gates.gate import UnitGate
-from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
-from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
-from speechbrain_neuronprune.units import UnitGroup
-from speechbrain_neuronprune.vectors import entry_of
+from speechbrain_neuronprune.units.ends import fit_given, fit_taken, taken
+from speechbrain_neuronprune.units.vectors import entry_of
 
 
 class ChainGate(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.units import UnitGroup
-from speechbrain_neuronprune.vectors import entry_of
+from speechbrain_neuronprune.units.vectors import entry_of
 
 
 def get_child(model: nn.Module, path: str) -> nn.Module:

@@ -18,11 +18,8 @@ from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.layers.constant import ConstantAttention, bias_of
 from speechbrain_neuronprune.layers.heads import HeadPacking, product_width
 from speechbrain_neuronprune.layers.slicing import cut_parameters
-from speechbrain_neuronprune.units import (
-    UnitGroup,
-    head_widths,
-    projection_rows,
-)
+from speechbrain_neuronprune.units import UnitGroup
+from speechbrain_neuronprune.units.layouts import head_widths, projection_rows
 
 
 class UnitAttention:

@@ -7,12 +7,16 @@ Authors
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency.batches import Positions
 from speechbrain_neuronprune.saliency.passage import Passage
-from speechbrain_neuronprune.saliency.windows import window_sums
+from speechbrain_neuronprune.saliency.windows import (
+    window_sums,
+    windows_around,
+)
 
 
 class Frames:
@@ -38,10 +42,24 @@ class Frames:
         self.passage = passage
         self.positions = positions
         self.window = window
+        self._few: dict[int, FewFrames] = {}
 
     def __len__(self) -> int:
         """T, how many frames there are."""
         return len(self.positions)
+
+    def every(self, stride: int) -> "Frames":
+        """The middle one of every ``stride`` frames of an utterance, for
+        criteria that need not see all; windows still take all frames."""
+        if stride == 1:
+            return self
+        if stride not in self._few:
+            # Not made of self: a circle of references would keep the
+            # activations in memory until Python looks for such.
+            self._few[stride] = FewFrames(
+                self.passage, self.positions, self.window, stride
+            )
+        return self._few[stride]
 
     @cached_property
     def inputs(self) -> Tensor:
@@ -103,7 +121,68 @@ class Frames:
             "and the model's weights."
         )
 
+    @property
+    def rows(self) -> Tensor:
+        """Where the frames are in what passed, (frames,)."""
+        return self.positions.rows
+
     def _speech(self, passed: Tensor) -> Tensor:
         rows = passed.detach().flatten(0, -2)
-        speech = rows.index_select(0, self.positions.rows)
+        speech = rows.index_select(0, self.rows)
         return speech.to(torch.promote_types(passed.dtype, torch.float32))
+
+
+class FewFrames(Frames):
+    """Some of the frames, with the same windows around them.
+
+    Nothing is computed, or copied, of the frames between them but the sums
+    over windows that they are in.
+
+    Arguments
+    ---------
+    passage, positions, window
+        As for ``Frames``.
+    stride : int
+        The middle one of so many frames of an utterance is taken.
+    """
+
+    def __init__(
+        self, passage: Passage, positions: Positions, window: int, stride: int
+    ) -> None:
+        super().__init__(passage, positions, window)
+        self.at = positions.every(stride)
+
+    def __len__(self) -> int:
+        """How many frames are taken."""
+        return len(self.at)
+
+    @property
+    def rows(self) -> Tensor:
+        """Where the frames are in what passed, (frames,)."""
+        return self.positions.rows[self.at]
+
+    @cached_property
+    def window_sums(self) -> Tensor:
+        """sum_k x_{p,l-1}[t + k], (frames, inputs)."""
+        frames, sizes = self._windows
+        rows = self.passage.inputs.detach().flatten(0, -2)
+        return F.embedding_bag(
+            self.positions.rows[frames],
+            rows.to(torch.promote_types(rows.dtype, torch.float32)),
+            sizes.cumsum(0) - sizes,
+            mode="sum",
+        )
+
+    @cached_property
+    def window_sizes(self) -> Tensor:
+        """K_t, frames of the window at t that are in the utterance,
+        (frames,)."""
+        return self._windows[1].to(self.window_sums.dtype)
+
+    def refuse(self) -> None:
+        """The frames between them are in the windows, and can be to blame."""
+        Frames(self.passage, self.positions, self.window).refuse()
+
+    @cached_property
+    def _windows(self) -> tuple[Tensor, Tensor]:
+        return windows_around(self.positions, self.window, self.at)

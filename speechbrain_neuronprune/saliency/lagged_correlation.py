@@ -4,13 +4,31 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency.frames import Frames
 from speechbrain_neuronprune.saliency.measure import Measure, Settings
 from speechbrain_neuronprune.saliency.rounding import above_rounding, near_mean
 from speechbrain_neuronprune.saliency.taps import Tap
+
+# So many frames are multiplied at once
+ENOUGH = 512
+# So many units have their saliency computed at once
+AT_ONCE = 16
+
+
+class Waiting(NamedTuple):
+    """Some frames until they are multiplied."""
+
+    units: Tensor
+    inputs: Tensor
+    window_sums: Tensor
+    window_sizes: Tensor
 
 
 class LaggedCorrelation(Measure):
@@ -35,7 +53,9 @@ class LaggedCorrelation(Measure):
     of every s frames of an utterance, in the sums, T and the means, while k
     still takes all frames of the window. This estimates S_n from T/s frames.
     As neighbouring frames are much alike, and the windows cover all speech
-    as long as s <= q, less is lost than by leaving out utterances.
+    as long as s <= q, less is lost than by leaving out utterances. The few
+    frames of a batch wait for those of others: their products are as large
+    as those of many.
     """
 
     def __init__(self, tap: Tap, settings: Settings) -> None:
@@ -49,44 +69,76 @@ class LaggedCorrelation(Measure):
             sized_units=(tap.units,),
             sizes=(),
         )
+        self.waiting: list[Waiting] = []
 
     def update(self, frames: Frames) -> None:
-        """Add the six sums of the formula.
+        """Add the means' sums; products, when there are frames enough."""
+        stride = self.settings.lag_stride
+        few = frames.every(stride)
+        self.add(
+            few,
+            units=few.units.sum(0, dtype=torch.float64),
+            inputs=few.inputs.sum(0, dtype=torch.float64),
+        )
+        if not math.isfinite(few.window_sums.sum()):
+            few.refuse()
+        self.waiting.append(
+            Waiting(few.units, few.inputs, few.window_sums, few.window_sizes)
+        )
+        if stride == 1 or sum(len(one.units) for one in self.waiting) >= ENOUGH:
+            self.finish()
 
-        So that what cancels there does so in float64, the frames' own
-        precision sees only what is left of x_n = y + a and W_p = v + K b,
+    def finish(self) -> None:
+        """Add the products of the frames that wait.
+
+        So that what cancels in the formula does so in float64, the frames'
+        own precision sees only what is left of x_n = y + a and W_p = v + K b,
         with a and b near the means::
 
             sum_t x_n W_p = sum_t y v + a sum_t v + b sum_t K_t x_n.
         """
-        at = frames.positions.every(self.settings.lag_stride)
-        units, inputs = frames.units[at], frames.inputs[at]
-        sums, sizes = frames.window_sums[at], frames.window_sizes[at]
+        if not self.waiting:
+            return
+        units, inputs, sums, sizes = map(
+            torch.cat, zip(*self.waiting, strict=True)
+        )
+        self.waiting = []
         a, b = near_mean(units), near_mean(inputs)
         y, v = units - a, sums - sizes.outer(b)
         a, b, size = a.double(), b.double(), sizes.sum().double()
         windows = v.sum(0).double()
         sized_units = (sizes @ y).double() + a * size
         products = (y.T @ v).double()
-        self.add(
-            frames,
-            count=len(at),
-            units=units.sum(0, dtype=torch.float64),
-            inputs=inputs.sum(0, dtype=torch.float64),
+        finite = self.accumulate(
             products=products.addr_(a, windows).addr_(sized_units, b),
             windows=windows + b * size,
             sized_units=sized_units,
             sizes=size,
         )
+        if not finite:
+            raise SaliencyError(
+                f"Products of the activations of group {self.tap.name} "
+                f"overflow {units.dtype}; check the speech and the model's "
+                "weights."
+            )
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""
-        unit_mean = self.mean("units").unsqueeze(1)
-        input_mean = self.mean("inputs")
+        means = [self.mean(name) for name in ("units", "sized_units")]
+        columns = [self.mean("products"), *(mean[:, None] for mean in means)]
+        # A few units at a time, so that what is added up stays in the cache
+        parts = zip(*(x.split(AT_ONCE) for x in columns), strict=True)
+        return torch.cat([self._saliency(*part) for part in parts])
+
+    def _saliency(
+        self, products: Tensor, units: Tensor, sized_units: Tensor
+    ) -> Tensor:
+        """The same of some units, from their means."""
+        inputs = self.mean("inputs")
         covariance = above_rounding(
-            self.mean("products"),
-            -unit_mean * self.mean("windows"),
-            -input_mean * self.mean("sized_units").unsqueeze(1),
-            unit_mean * input_mean * self.mean("sizes"),
+            products,
+            -units * self.mean("windows"),
+            -inputs * sized_units,
+            units * inputs * self.mean("sizes"),
         )
         return covariance.abs().mean(1)

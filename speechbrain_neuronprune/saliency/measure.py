@@ -30,7 +30,8 @@ class Settings:
         Frames in the time window of ``mi`` and ``mi_lagged``. Paper B does
         not give its value; 16 frames of 10 ms is inferred.
     lag_stride : int
-        ``mi_lagged``: of so many frames of an utterance one is looked at.
+        ``mi`` and ``mi_lagged``: of so many frames of an utterance one is
+        looked at.
     gradient_stride : int
         ``taylor``: of so many utterances one is looked at.
     damping : float
@@ -111,11 +112,11 @@ class Measure:
         """What the sums say; a tensor (units,) where it is a criterion."""
         raise NotImplementedError
 
-    def add(
-        self, frames: Frames, count: int | None = None, **terms: Tensor
-    ) -> None:
-        """Add to the sums by name, and count the frames: all of them, if no
-        other number is given.
+    def finish(self) -> None:
+        """Add what still waits to be added, if anything does."""
+
+    def add(self, frames: Frames, **terms: Tensor) -> None:
+        """Add to the sums by name, and count the frames.
 
         Raises
         ------
@@ -123,11 +124,15 @@ class Measure:
             If a term is not finite. Asking only then which frames are to
             blame saves a look at each of them.
         """
-        self.sums["frames"] += len(frames) if count is None else count
+        self.sums["frames"] += len(frames)
+        if not self.accumulate(**terms):
+            frames.refuse()
+
+    def accumulate(self, **terms: Tensor) -> bool:
+        """Add to the sums by name; say whether all terms are finite."""
         for name, term in terms.items():
             self.sums[name] += term
-        if not math.isfinite(sum(term.sum() for term in terms.values())):
-            frames.refuse()
+        return math.isfinite(sum(term.sum() for term in terms.values()))
 
     def mean(self, name: str) -> Tensor:
         """A sum divided by the number of frames."""

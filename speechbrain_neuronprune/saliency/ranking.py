@@ -149,9 +149,10 @@ def measure_saliency(
         ``taylor``: ``loss(output, x, lengths)``, a scalar summed over frames;
         by default the cross-entropy of the output with its own decisions.
     lag_stride : int
-        ``mi_lagged``: look at every ``lag_stride``-th frame of an utterance
-        only, which estimates it at that share of its cost; 1 is exact. The
-        exact one costs as much as the layer itself.
+        ``mi`` and ``mi_lagged``: look at every ``lag_stride``-th frame of an
+        utterance only, which estimates them at little more than that share
+        of their cost; 1 is exact. The exact ``mi_lagged`` costs as much as
+        the layer itself.
     gradient_stride : int
         ``taylor``: look at every ``gradient_stride``-th utterance only, the
         first one included. Each costs a forward and a backward pass of its

@@ -161,6 +161,7 @@ class StreamingPass:
                     self._see(batch.every(part.stride), part)
                 seen += 1
         for measure in self._all():
+            measure.finish()
             measure.reduce_over_ranks()
         self._check_speech(seen)
 

@@ -52,6 +52,47 @@ def window_sums(x: Tensor, positions: Positions, window: int) -> Tensor:
     return running_sums(spaced, before + 1 + after).index_select(0, places)
 
 
+def windows_around(
+    positions: Positions, window: int, at: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Which frames are in the windows of some frames only.
+
+    Where few windows overlap, adding up each by itself is cheaper than sums
+    around every frame.
+
+    Arguments
+    ---------
+    positions : Positions
+        Of all frames.
+    window : int
+        Frames in the time window, q.
+    at : torch.Tensor
+        Around which of the frames.
+
+    Returns
+    -------
+    frames : torch.Tensor
+        The frames of one window after those of another.
+    sizes : torch.Tensor
+        How many frames each window has.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune.saliency.batches import find_speech
+    >>> [two_utterances] = find_speech(None, (2, 5))
+    >>> windows_around(two_utterances, 4, torch.tensor([2, 4, 5]))
+    (tensor([1, 2, 3, 4, 3, 4, 5, 6, 7]), tensor([4, 2, 3]))
+    """
+    times, utterances = positions.times[at], positions.utterances[at]
+    lengths = positions.utterances.bincount()[utterances]
+    before = times.clamp(max=(window - 1) // 2)
+    after = (lengths - 1 - times).clamp(max=window // 2)
+    sizes = before + 1 + after
+    starts = sizes.cumsum(0) - sizes
+    first = (at - before - starts).repeat_interleave(sizes)
+    return first + torch.arange(len(first), device=at.device), sizes
+
+
 def running_sums(x: Tensor, length: int) -> Tensor:
     """Sums of so many rows one after another, each made of two halves.
 

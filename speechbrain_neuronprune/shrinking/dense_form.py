@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.following import follow_optimizer
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
     narrow_gated,

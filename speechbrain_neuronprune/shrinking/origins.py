@@ -24,7 +24,7 @@ from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.slicing import replace_entry
 from speechbrain_neuronprune.units import supported_units
-from speechbrain_neuronprune.vectors import join
+from speechbrain_neuronprune.units.vectors import join
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from speechbrain_neuronprune.analysis.speech import read_speech
-from speechbrain_neuronprune.dataio import speech_dataset, with_tokens
 from speechbrain_neuronprune.deploy import finalise
 from speechbrain_neuronprune.deploy.run import open_run
+from speechbrain_neuronprune.training.dataio import speech_dataset, with_tokens
 from tests.tiny_recogniser import write_corpus
 from tests.tiny_run import write_run
 

@@ -19,11 +19,11 @@ from speechbrain_neuronprune.adaptation.early_stopping import (
 )
 from speechbrain_neuronprune.adaptation.full import FullUpdate
 from speechbrain_neuronprune.brains.adaptation import AdaptationASR
-from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
-from speechbrain_neuronprune.dataio import speech_dataset
 from speechbrain_neuronprune.deploy.transcribe import load_model
-from speechbrain_neuronprune.epoch_log import EpochLog
 from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.training.dataio import speech_dataset
+from speechbrain_neuronprune.training.epoch_log import EpochLog
 from tests.tiny_recogniser import write_recogniser
 
 PATIENCE = 2

@@ -25,9 +25,9 @@ from speechbrain_neuronprune.brains import (
     AdaptiveDropoutASR,
     AdaptiveDropoutMixin,
 )
-from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.errors import PlanError, TrainingError
 from speechbrain_neuronprune.layers.front_end import FastConv2d
+from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.units import count_parameters
 
 BATCHES = 6

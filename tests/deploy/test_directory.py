@@ -32,7 +32,7 @@ from speechbrain_neuronprune.deploy.directory import (
 from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.layers.front_end import FastConv2d
-from speechbrain_neuronprune.tokens import train_tokenizer
+from speechbrain_neuronprune.training.tokens import train_tokenizer
 
 RECIPE = Path(__file__).parents[2] / "hparams" / "conformer_ctc_mini.yaml"
 COST = {

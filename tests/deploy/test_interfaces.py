@@ -30,7 +30,7 @@ from speechbrain_neuronprune.deploy.interfaces import (
 from speechbrain_neuronprune.deploy.sources import open_source
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError
-from speechbrain_neuronprune.tokens import train_tokenizer
+from speechbrain_neuronprune.training.tokens import train_tokenizer
 from speechbrain_neuronprune.units import count_parameters
 from tests.deploy.test_directory import RESULTS
 from tests.tiny_recogniser import CONFORMER, RECIPE

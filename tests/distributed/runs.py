@@ -21,13 +21,13 @@ from speechbrain_neuronprune import (
     adaptive_dropouts,
     attach_adaptive_dropout,
 )
-from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
-from speechbrain_neuronprune.checkpoints import AtomicCheckpointer
-from speechbrain_neuronprune.dataio import speech_dataset
 from speechbrain_neuronprune.deploy import finalise
-from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.processes import join_processes
+from speechbrain_neuronprune.training.batching import ShortFirstSampler
+from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
+from speechbrain_neuronprune.training.dataio import speech_dataset
+from speechbrain_neuronprune.training.draws import draws_for
 from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import CONFORMER
 

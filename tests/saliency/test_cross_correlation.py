@@ -10,14 +10,15 @@ import torch
 from speechbrain_neuronprune.saliency import rank_neurons
 
 
-def printed(passed, window):
-    """Paper B, sec. 4, for even windows; the mean over frames."""
+def printed(passed, window, stride=1):
+    """Paper B, sec. 4, for even windows; the mean over frames, or over the
+    middle ones of every stride of them."""
     units = passed[0][1].shape[1]
     totals, frames = [0.0] * units, 0
     for inputs, hidden in passed:
         x_p, x_n = inputs.tolist(), hidden.tolist()
         width = len(x_p[0])
-        for t in range(len(x_n)):
+        for t in range((min(len(x_n), stride) - 1) // 2, len(x_n), stride):
             frames += 1
             for n in range(units):
                 r = 0.0
@@ -42,6 +43,19 @@ def test_mi_equals_the_printed_formula(
     scores = rank_neurons(stack, [pad(utterances)], "mi", window=window)
     wanted = printed(what_passes(stack, utterances, number), window)
     assert scores[str(number)].tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 8])
+def test_a_stride_takes_middle_frames_only(
+    make_stack, draw_speech, pad, what_passes, stride
+):
+    stack = make_stack(5, 7, 6, 4)
+    utterances = draw_speech([6, 1, 10])
+    scores = rank_neurons(
+        stack, [pad(utterances)], "mi", window=4, lag_stride=stride
+    )
+    wanted = printed(what_passes(stack, utterances, 0), 4, stride)
+    assert scores["0"].tolist() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_windows_stop_at_the_utterances_ends(make_stack, draw_speech):

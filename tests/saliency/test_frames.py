@@ -4,7 +4,9 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -59,6 +61,50 @@ def test_precision_is_the_models_but_never_half(given, wanted):
     views = ("inputs", "units", "magnitudes", "gradient", "window_sums")
     for view in (*views, "window_sizes"):
         assert getattr(frames, view).dtype == wanted, view
+
+
+@pytest.mark.parametrize("stride", [2, 3, 9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_few_frames_are_some_of_all_with_the_same_windows(stride, dtype):
+    inputs, units = torch.randn(2, 7, 3, dtype=dtype), torch.randn(2, 7, 2)
+    frames = make_frames(inputs, units, lengths=[1.0, 0.6])
+    few = frames.every(stride)
+    at = frames.positions.every(stride)
+    assert len(few) == len(at)
+    for view in ("inputs", "units", "magnitudes", "window_sizes"):
+        assert torch.equal(getattr(few, view), getattr(frames, view)[at]), view
+    assert few.window_sums.dtype == torch.float32
+    torch.testing.assert_close(few.window_sums, frames.window_sums[at])
+
+
+def test_few_frames_are_found_once_and_all_of_them_are_the_frames():
+    x = torch.ones(2, 7, 3)
+    frames = make_frames(x, x)
+    assert frames.every(1) is frames
+    assert frames.every(3) is frames.every(3)
+
+
+def test_frames_are_gone_as_soon_as_nobody_needs_them():
+    """They hold a layer's activations."""
+    x = torch.ones(2, 7, 3)
+    frames = make_frames(x, x)
+    assert frames.every(3).window_sums.isfinite().all()
+    gone = weakref.ref(frames), weakref.ref(frames.every(3))
+    gc.disable()
+    try:
+        del frames
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_few_frames_are_refused_for_what_is_between_them():
+    inputs = torch.ones(1, 7, 3)
+    few = make_frames(inputs, inputs[..., :2]).every(7)
+    inputs[0, 4, 2] = math.nan
+    assert few.inputs.isfinite().all()
+    with pytest.raises(SaliencyError, match="inputs of group fc contain NaN"):
+        few.refuse()
 
 
 def test_time_first_layers_are_turned():

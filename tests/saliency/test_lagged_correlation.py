@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.saliency import lagged_correlation, rank_neurons
 
 
 def looked_at(count, stride):
@@ -96,6 +97,40 @@ def test_a_stride_does_not_see_how_utterances_are_batched(
         assert one[group].tolist() == pytest.approx(
             two[group].tolist(), rel=1e-6
         )
+
+
+@pytest.mark.parametrize("criterion", ["mi", "mi_lagged"])
+@pytest.mark.parametrize("place", [3, 4])
+def test_a_stride_refuses_what_is_not_a_number(make_stack, criterion, place):
+    """In a frame that is looked at, and in one that is in its window."""
+    batches = [torch.randn(1, 8, 5).double() for _ in range(3)]
+    batches[1][0, place, 2] = float("nan")
+    with pytest.raises(SaliencyError, match="NaN or infinity in batch 1"):
+        rank_neurons(make_stack(5, 7, 4), batches, criterion, lag_stride=8)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_products_that_overflow_are_refused(make_stack, stride):
+    stack = make_stack(5, 7, 4, activation=nn.ReLU).float()
+    speech = 1e30 * torch.randn(1, 8, 5)
+    with pytest.raises(SaliencyError, match="group 0 overflow torch.float32"):
+        rank_neurons(stack, [speech], "mi_lagged", lag_stride=stride)
+
+
+@pytest.mark.parametrize("stride", [2, 5])
+def test_frames_that_wait_lose_nothing(
+    make_stack, draw_speech, monkeypatch, stride
+):
+    """However many are multiplied at once."""
+    stack = make_stack(5, 7, 4)
+    speech = [one.unsqueeze(0) for one in draw_speech([6, 1, 17, 9, 30])]
+    scores = []
+    for enough in (1, 4, 10**6):
+        monkeypatch.setattr(lagged_correlation, "ENOUGH", enough)
+        found = rank_neurons(stack, speech, "mi_lagged", lag_stride=stride)
+        scores.append(found["0"].tolist())
+    assert scores[1] == pytest.approx(scores[0], rel=1e-6)
+    assert scores[2] == pytest.approx(scores[0], rel=1e-6)
 
 
 @pytest.mark.parametrize(

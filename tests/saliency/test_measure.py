@@ -98,12 +98,12 @@ def test_quiet_batches_count_behind_a_loud_one(seen):
     assert measure.sums["total"].tolist() == [1e9 + 200, 201]
 
 
-def test_frames_are_counted_unless_others_are_meant(seen):
+def test_frames_are_counted_when_they_are_added(seen):
     measure = Measure(seen.passage.tap, Settings(), total=(2,))
     measure.add(seen, total=torch.ones(2))
     assert measure.mean("total").tolist() == [0.5, 0.5]
-    measure.add(seen, count=1, total=torch.ones(2))
-    assert measure.sums["frames"] == 3
+    assert measure.accumulate(total=torch.ones(2))
+    assert measure.mean("total").tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

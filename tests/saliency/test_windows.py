@@ -13,6 +13,7 @@ from speechbrain_neuronprune.saliency.batches import find_speech
 from speechbrain_neuronprune.saliency.windows import (
     running_sums,
     window_sums,
+    windows_around,
 )
 
 
@@ -42,6 +43,23 @@ def test_window_sums_equal_a_loop(counts, window):
     sums = window_sums(x.unsqueeze(1), positions, window).flatten()
     wanted = [looped(one.tolist(), window) for one in x.split(counts)]
     assert sums.tolist() == sum(wanted, [])
+
+
+@given(
+    counts=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+    window=st.integers(1, 45),
+    stride=st.integers(1, 9),
+)
+def test_windows_around_some_frames_are_those_of_all(counts, window, stride):
+    longest = max(counts)
+    lengths = torch.tensor([count / longest for count in counts])
+    [positions] = find_speech(lengths, (len(counts), longest))
+    at = positions.every(stride)
+    x = torch.arange(1.0, 1 + sum(counts)).square()
+    frames, sizes = windows_around(positions, window, at)
+    sums = torch.stack([one.sum() for one in x[frames].split(sizes.tolist())])
+    whole = window_sums(x.unsqueeze(1), positions, window).flatten()
+    assert sums.tolist() == whole[at].tolist()
 
 
 @given(rows=st.integers(1, 40), length=st.integers(1, 40))

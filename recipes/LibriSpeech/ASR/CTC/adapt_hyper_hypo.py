@@ -31,15 +31,18 @@ from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataio import read_audio
 from speechbrain.utils.distributed import run_on_main
 
-from speechbrain_neuronprune.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
 )
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
-from speechbrain_neuronprune.experiment import beginning, check_precision
 from speechbrain_neuronprune.processes import join_processes
+from speechbrain_neuronprune.training.dataio import cached_reader, read_rows
+from speechbrain_neuronprune.training.experiment import (
+    beginning,
+    check_precision,
+)
 
 
 def load_hparams(hparams_file, overrides):

@@ -35,22 +35,25 @@ from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.train_logger import TensorboardLogger
 
-from speechbrain_neuronprune.batching import ShortFirstSampler
-from speechbrain_neuronprune.dataio import (
+from speechbrain_neuronprune.deploy.finalise import finalise
+from speechbrain_neuronprune.deploy.run import make_brain
+from speechbrain_neuronprune.deploy.sizes import write_sizes
+from speechbrain_neuronprune.errors import NeuronPruneError
+from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.processes import join_processes
+from speechbrain_neuronprune.training.batching import ShortFirstSampler
+from speechbrain_neuronprune.training.dataio import (
     cached_reader,
     read_rows,
     speech_dataset,
     with_tokens,
 )
-from speechbrain_neuronprune.deploy.finalise import finalise
-from speechbrain_neuronprune.deploy.run import make_brain
-from speechbrain_neuronprune.deploy.sizes import write_sizes
-from speechbrain_neuronprune.errors import NeuronPruneError
-from speechbrain_neuronprune.experiment import beginning, check_precision
-from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.processes import join_processes
-from speechbrain_neuronprune.starting_point import open_starting_point
-from speechbrain_neuronprune.tokens import (
+from speechbrain_neuronprune.training.experiment import (
+    beginning,
+    check_precision,
+)
+from speechbrain_neuronprune.training.starting_point import open_starting_point
+from speechbrain_neuronprune.training.tokens import (
     load_tokenizer,
     read_transcripts,
     train_tokenizer,

@@ -21,7 +21,7 @@ from speechbrain.nnet.attention import (
 )
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.vectors import UnitVector, column, slices_of
+from speechbrain_neuronprune.units.vectors import UnitVector, column, slices_of
 
 
 def _feed_forward(layer: PositionalwiseFeedForward) -> list[UnitVector]:

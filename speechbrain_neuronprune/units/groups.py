@@ -18,41 +18,23 @@ from itertools import chain
 
 from torch import nn
 
-from speechbrain_neuronprune.chains import (
+from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.units.chains import (
     chain_vectors,
     link_of,
     members,
     runs_in_order,
 )
-from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.layouts import (
-    ATTENTION,
-    head_widths,
+from speechbrain_neuronprune.units.layouts import (
     layer_vectors,
-    projection_rows,
 )
-from speechbrain_neuronprune.places import obstacles, walk
-from speechbrain_neuronprune.vectors import (
+from speechbrain_neuronprune.units.places import obstacles, walk
+from speechbrain_neuronprune.units.vectors import (
     ParameterSlice,
     UnitVector,
     entry_of,
     join,
 )
-
-__all__ = [
-    "ATTENTION",
-    "ParameterSlice",
-    "Targets",
-    "UnitGroup",
-    "count_parameters",
-    "find_units",
-    "groups_of",
-    "head_widths",
-    "linears_of",
-    "projection_rows",
-    "supported_units",
-    "vectors_of",
-]
 
 Targets = str | Iterable[str] | None
 

@@ -19,8 +19,11 @@ from speechbrain_neuronprune.deploy.evaluation import make_variants
 from speechbrain_neuronprune.deploy.finalise import write_model
 from speechbrain_neuronprune.deploy.run import make_brain, open_run
 from speechbrain_neuronprune.errors import DataError, ExperimentError
-from speechbrain_neuronprune.starting_point import open_starting_point
-from speechbrain_neuronprune.tokens import load_tokenizer, train_tokenizer
+from speechbrain_neuronprune.training.starting_point import open_starting_point
+from speechbrain_neuronprune.training.tokens import (
+    load_tokenizer,
+    train_tokenizer,
+)
 from tests.tiny_recogniser import RESULTS, TEXTS
 from tests.tiny_run import HPARAMS, TINY, write_run
 from tests.tiny_stock import train, write_yaml

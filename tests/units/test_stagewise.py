@@ -8,7 +8,7 @@ import torch
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import nn
 
-from speechbrain_neuronprune.stagewise import run_stages
+from speechbrain_neuronprune.units.stagewise import run_stages
 
 LENGTHS = torch.tensor([1.0, 0.5])
 

@@ -8,7 +8,10 @@ import pytest
 import speechbrain as sb
 
 from speechbrain_neuronprune.errors import TrainingError
-from speechbrain_neuronprune.experiment import beginning, check_precision
+from speechbrain_neuronprune.training.experiment import (
+    beginning,
+    check_precision,
+)
 
 CPU = ["train.yaml", "--device=cpu"]
 

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from speechbrain_neuronprune.dataio import (
+from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.training.dataio import (
     read_rows,
     speech_dataset,
     with_tokens,
 )
-from speechbrain_neuronprune.errors import DataError
 
 ROWS = {
     "a": {"wav": "a.flac", "duration": 1.0, "wrd": "GO"},

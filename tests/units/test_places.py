@@ -18,8 +18,8 @@ from torch import nn
 
 from speechbrain_neuronprune import compact, find_units
 from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.places import obstacles, walk
-from speechbrain_neuronprune.units import projection_rows
+from speechbrain_neuronprune.units.layouts import projection_rows
+from speechbrain_neuronprune.units.places import obstacles, walk
 from tests.plans import make_plan
 
 

@@ -23,10 +23,10 @@ from speechbrain_neuronprune import (
     apply_masks,
     attach_adaptive_dropout,
     compact,
-    following,
 )
 from speechbrain_neuronprune.errors import TrainingError
-from speechbrain_neuronprune.following import follow_optimizer
+from speechbrain_neuronprune.gates import following
+from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.plan import PruningPlan
 
 OPTIMIZERS = [

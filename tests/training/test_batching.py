@@ -8,8 +8,8 @@ import itertools
 
 import pytest
 
-from speechbrain_neuronprune.batching import ShortFirstSampler
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.training.batching import ShortFirstSampler
 
 DURATIONS = [1.0 + (7 * i % 20) / 4 for i in range(40)]
 

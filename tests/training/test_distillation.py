@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from speechbrain_neuronprune import RetentionSchedule, attach_adaptive_dropout
-from speechbrain_neuronprune.distillation import (
+from speechbrain_neuronprune.training.distillation import (
     block_loss,
     block_outputs,
     find_blocks,

@@ -6,7 +6,7 @@ Authors
 
 import pytest
 
-from speechbrain_neuronprune.epoch_log import EpochLog
+from speechbrain_neuronprune.training.epoch_log import EpochLog
 
 
 @pytest.fixture

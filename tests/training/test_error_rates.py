@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speechbrain.utils.metric_stats import ErrorRateStats
 
-from speechbrain_neuronprune.error_rates import ErrorRates
+from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 WORDS = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=5)
 

@@ -7,7 +7,7 @@ Authors
 import pytest
 
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.tokens import (
+from speechbrain_neuronprune.training.tokens import (
     load_tokenizer,
     read_transcripts,
     train_tokenizer,

@@ -17,11 +17,8 @@ from speechbrain_neuronprune import (
 )
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
-from speechbrain_neuronprune.units import (
-    count_parameters,
-    linears_of,
-    projection_rows,
-)
+from speechbrain_neuronprune.units import count_parameters, linears_of
+from speechbrain_neuronprune.units.layouts import projection_rows
 
 NAMES = [
     "layers.0.ffn_module1",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_neuronprune import draws
-from speechbrain_neuronprune.draws import draw_apart, draws_for
+from speechbrain_neuronprune.training import draws
+from speechbrain_neuronprune.training.draws import draw_apart, draws_for
 
 
 def draw():

@@ -16,7 +16,7 @@ from speechbrain_neuronprune import (
     compact,
 )
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.retention_log import (
+from speechbrain_neuronprune.training.retention_log import (
     alive_units,
     retention_figures,
 )

@@ -31,10 +31,10 @@ from speechbrain_neuronprune.deploy.sources import (
     Source,
     open_source,
 )
-from speechbrain_neuronprune.draws import draws_for
 from speechbrain_neuronprune.errors import ExperimentError
 from speechbrain_neuronprune.files import PathLike, atomic_path
-from speechbrain_neuronprune.tokens import load_tokenizer
+from speechbrain_neuronprune.training.draws import draws_for
+from speechbrain_neuronprune.training.tokens import load_tokenizer
 
 NORMALIZER = "normalize"
 SEED = "SB_GLOBAL_SEED"  # what SpeechBrain seeds data loaders by

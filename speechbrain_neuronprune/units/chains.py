@@ -17,7 +17,7 @@ from speechbrain.nnet import containers, dropout, linear, normalization, pooling
 from speechbrain.nnet.activations import Swish
 from torch import nn
 
-from speechbrain_neuronprune.ends import (
+from speechbrain_neuronprune.units.ends import (
     columns,
     given,
     giving,
@@ -28,7 +28,7 @@ from speechbrain_neuronprune.ends import (
     takes,
     taking,
 )
-from speechbrain_neuronprune.vectors import (
+from speechbrain_neuronprune.units.vectors import (
     UnitVector,
     column,
     entry_of,

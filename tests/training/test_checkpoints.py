@@ -7,11 +7,11 @@ Authors
 import pytest
 import torch
 
-from speechbrain_neuronprune.checkpoints import (
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.training.checkpoints import (
     AtomicCheckpointer,
     load_final_average,
 )
-from speechbrain_neuronprune.errors import TrainingError
 
 
 @pytest.fixture

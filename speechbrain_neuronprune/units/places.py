@@ -24,13 +24,13 @@ from speechbrain.lobes.models.transformer.Transformer import (
 from speechbrain.nnet.attention import PositionalwiseFeedForward
 from torch import nn
 
-from speechbrain_neuronprune.chains import runs_in_order, stages
-from speechbrain_neuronprune.layouts import (
+from speechbrain_neuronprune.units.chains import runs_in_order, stages
+from speechbrain_neuronprune.units.layouts import (
     ATTENTION,
     LAYOUTS,
     attention_problem,
 )
-from speechbrain_neuronprune.vectors import join
+from speechbrain_neuronprune.units.vectors import join
 
 # The attention of every block: whether its keys and values come from another
 # sequence than its queries.
