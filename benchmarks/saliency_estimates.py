@@ -3,11 +3,11 @@
 
 ``mi_lagged`` costs as many products as the layer, ``mi`` a sum around every
 frame, and ``taylor`` a backward pass. With ``lag_stride`` the first two look at
-fewer frames, and with ``gradient_stride`` the last at fewer utterances. On the feed-forward units of
-one trained model, and its training speech, this prints for several strides how
-well the estimate agrees with the whole: the rank correlation within a layer,
-and which part of the hypo (lowest 8 %) and hyper neurons (highest 4 %) are the
-same. Means over layers, and the worst layer.
+fewer frames, and with ``gradient_stride`` the last at fewer utterances. On the
+feed-forward units of one trained model, and its training speech, this prints
+for several strides how well the estimate agrees with the whole: the rank
+correlation within a layer, and which part of the hypo (lowest 8 %) and hyper
+neurons (highest 4 %) are the same. Means over layers, and the worst layer.
 
     python benchmarks/saliency_estimates.py results/mini
 
