@@ -127,10 +127,10 @@ SIZES = {
             "rnn_neurons": 256,
             "dnn_neurons": 512,
         },
-        batches=4,
+        batches=16,
         batch=8,
         frames=200,
-        rounds=11,
+        rounds=5,
     ),
 }
 

@@ -108,9 +108,10 @@ class LaggedCorrelation(Measure):
         a, b, size = a.double(), b.double(), sizes.sum().double()
         windows = v.sum(0).double()
         sized_units = (sizes @ y).double() + a * size
-        products = (y.T @ v).double()
+        # In place: the matrix is large, what is added to it is not.
+        self.sums["products"].addr_(a, windows).addr_(sized_units, b)
         finite = self.accumulate(
-            products=products.addr_(a, windows).addr_(sized_units, b),
+            products=y.T @ v,
             windows=windows + b * size,
             sized_units=sized_units,
             sizes=size,

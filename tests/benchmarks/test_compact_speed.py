@@ -12,7 +12,7 @@ import torch
 from speechbrain_neuronprune import find_units, measure_cost
 
 KINDS = ["even", "ragged", "retention", "rounded"]
-MODELS = ["dense"] + [f"{k} {share} %" for share in (50, 25) for k in KINDS]
+MODELS = ["stock", "dense"] + [f"{k} {share} %" for share in (50, 25) for k in KINDS]
 
 
 @pytest.fixture
@@ -32,8 +32,9 @@ def test_table_and_json(script, tmp_path, capsys):
     assert [row["model"] for row in rows] == 2 * MODELS
     for row in rows:
         assert row["reached"] == row["speed_up"] / row["promised"]
-    dense = [row for row in rows if row["model"] == "dense"]
-    assert all(row["promised"] == row["speed_up"] == 1 for row in dense)
+    for name, over in (("stock", "speed_up"), ("dense", "over_dense")):
+        whole = [row for row in rows if row["model"] == name]
+        assert all(row["promised"] == row[over] == 1 for row in whole)
     table = capsys.readouterr().out
     assert "even 25 %" in table
     assert content["met"] == {}  # the tiny size has no bar
@@ -55,10 +56,10 @@ def test_compiled_models_of_chosen_plans_take_turns(
         + ["--output", str(output)]
     )
     rows = json.loads(output.read_text())["rows"]
-    models = ["dense", "even 50 %", "even 25 %"]
+    models = ["stock", "dense", "even 50 %", "even 25 %"]
     assert [row["model"] for row in rows] == 2 * models
     assert all(row["compiled"] for row in rows)
-    assert asked == 6 * [{"dynamic": False}]
+    assert asked == 8 * [{"dynamic": False}]
 
 
 def test_a_verdict_is_on_the_slowest(script, capsys):
