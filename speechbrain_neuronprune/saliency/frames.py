@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from functools import cached_property
 
 import torch
@@ -127,16 +128,40 @@ class Frames:
         return self.positions.rows
 
     def _speech(self, passed: Tensor) -> Tensor:
-        rows = passed.detach().flatten(0, -2)
-        speech = rows.index_select(0, self.rows)
-        return speech.to(torch.promote_types(passed.dtype, torch.float32))
+        return pick(passed, self.rows)
+
+
+def pick(passed: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of what passed, in its own precision or, if that is less, in
+    float32.
+
+    Arguments
+    ---------
+    passed : torch.Tensor
+        (..., features).
+    rows : torch.Tensor
+        Numbers of rows, counted over all axes but the features.
+
+    Returns
+    -------
+    torch.Tensor
+        (rows, features).
+
+    Example
+    -------
+    >>> pick(torch.arange(6.0).view(1, 3, 2).half(), torch.tensor([2, 0]))
+    tensor([[4., 5.],
+            [0., 1.]])
+    """
+    chosen = passed.detach().flatten(0, -2).index_select(0, rows)
+    return chosen.to(torch.promote_types(passed.dtype, torch.float32))
 
 
 class FewFrames(Frames):
     """Some of the frames, with the same windows around them.
 
-    Nothing is computed, or copied, of the frames between them but the sums
-    over windows that they are in.
+    Of the frames between them nothing is computed but what their windows
+    need.
 
     Arguments
     ---------
@@ -164,24 +189,35 @@ class FewFrames(Frames):
     @cached_property
     def window_sums(self) -> Tensor:
         """sum_k x_{p,l-1}[t + k], (frames, inputs)."""
+        if self._overlap:
+            return self._whole().window_sums[self.at]
         frames, sizes = self._windows
-        rows = self.passage.inputs.detach().flatten(0, -2)
-        return F.embedding_bag(
-            self.positions.rows[frames],
-            rows.to(torch.promote_types(rows.dtype, torch.float32)),
-            sizes.cumsum(0) - sizes,
-            mode="sum",
-        )
+        inputs = pick(self.passage.inputs, self.positions.rows[frames])
+        places = torch.arange(len(frames), device=frames.device)
+        starts = sizes.cumsum(0) - sizes
+        return F.embedding_bag(places, inputs, starts, mode="sum")
 
     @cached_property
     def window_sizes(self) -> Tensor:
         """K_t, frames of the window at t that are in the utterance,
         (frames,)."""
+        if self._overlap:
+            return self._whole().window_sizes[self.at]
         return self._windows[1].to(self.window_sums.dtype)
 
     def refuse(self) -> None:
         """The frames between them are in the windows, and can be to blame."""
-        Frames(self.passage, self.positions, self.window).refuse()
+        self._whole().refuse()
+
+    def _whole(self) -> Frames:
+        return Frames(self.passage, self.positions, self.window)
+
+    @property
+    def _overlap(self) -> bool:
+        """Whether sums around all frames cost less than one by one, as
+        ``running_sums`` makes a window of its halves."""
+        one_by_one = len(self) * self.window
+        return one_by_one > len(self.positions) * math.log2(2 * self.window)
 
     @cached_property
     def _windows(self) -> tuple[Tensor, Tensor]:

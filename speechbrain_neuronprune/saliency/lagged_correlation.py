@@ -16,10 +16,11 @@ from speechbrain_neuronprune.saliency.measure import Measure, Settings
 from speechbrain_neuronprune.saliency.rounding import above_rounding, near_mean
 from speechbrain_neuronprune.saliency.taps import Tap
 
-# So many frames are multiplied at once
-ENOUGH = 512
-# So many units have their saliency computed at once
-AT_ONCE = 16
+# A product has as many entries for few frames as for many; these are as many as
+# the layer's own products have, so that it costs what one of those does.
+FRAMES_AT_ONCE = 512
+# The terms of so many units stay in a processor's cache.
+UNITS_AT_ONCE = 16
 
 
 class Waiting(NamedTuple):
@@ -29,6 +30,13 @@ class Waiting(NamedTuple):
     inputs: Tensor
     window_sums: Tensor
     window_sizes: Tensor
+
+
+def _joined(frames: list[Waiting]) -> Waiting:
+    """All of them, which needs no copy of a single one."""
+    if len(frames) == 1:
+        return frames[0]
+    return Waiting(*map(torch.cat, zip(*frames, strict=True)))
 
 
 class LaggedCorrelation(Measure):
@@ -85,7 +93,8 @@ class LaggedCorrelation(Measure):
         self.waiting.append(
             Waiting(few.units, few.inputs, few.window_sums, few.window_sizes)
         )
-        if stride == 1 or sum(len(one.units) for one in self.waiting) >= ENOUGH:
+        wait = sum(len(one.units) for one in self.waiting)
+        if stride == 1 or wait >= FRAMES_AT_ONCE:
             self.finish()
 
     def finish(self) -> None:
@@ -99,9 +108,7 @@ class LaggedCorrelation(Measure):
         """
         if not self.waiting:
             return
-        units, inputs, sums, sizes = map(
-            torch.cat, zip(*self.waiting, strict=True)
-        )
+        units, inputs, sums, sizes = _joined(self.waiting)
         self.waiting = []
         a, b = near_mean(units), near_mean(inputs)
         y, v = units - a, sums - sizes.outer(b)
@@ -127,8 +134,7 @@ class LaggedCorrelation(Measure):
         """The saliencies, (units,)."""
         means = [self.mean(name) for name in ("units", "sized_units")]
         columns = [self.mean("products"), *(mean[:, None] for mean in means)]
-        # A few units at a time, so that what is added up stays in the cache
-        parts = zip(*(x.split(AT_ONCE) for x in columns), strict=True)
+        parts = zip(*(x.split(UNITS_AT_ONCE) for x in columns), strict=True)
         return torch.cat([self._saliency(*part) for part in parts])
 
     def _saliency(

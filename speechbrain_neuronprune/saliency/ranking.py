@@ -150,9 +150,9 @@ def measure_saliency(
         by default the cross-entropy of the output with its own decisions.
     lag_stride : int
         ``mi`` and ``mi_lagged``: look at every ``lag_stride``-th frame of an
-        utterance only, which estimates them at little more than that share
-        of their cost; 1 is exact. The exact ``mi_lagged`` costs as much as
-        the layer itself.
+        utterance only, which estimates them at a lower cost; 1 is exact. The
+        exact ``mi_lagged`` costs as much as the layer itself. Larger than
+        the window, the stride leaves frames unheard.
     gradient_stride : int
         ``taylor``: look at every ``gradient_stride``-th utterance only, the
         first one included. Each costs a forward and a backward pass of its

@@ -160,9 +160,11 @@ class StreamingPass:
                 for part in self.parts:
                     self._see(batch.every(part.stride), part)
                 seen += 1
-        for measure in self._all():
-            measure.finish()
-            measure.reduce_over_ranks()
+        # The model may run in half precision, but sums shall not.
+        with torch.autocast(device.type, enabled=False):
+            for measure in self._all():
+                measure.finish()
+                measure.reduce_over_ranks()
         self._check_speech(seen)
 
     def _see(self, batch: Batch | None, part: Part) -> None:

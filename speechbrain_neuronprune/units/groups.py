@@ -25,9 +25,7 @@ from speechbrain_neuronprune.units.chains import (
     members,
     runs_in_order,
 )
-from speechbrain_neuronprune.units.layouts import (
-    layer_vectors,
-)
+from speechbrain_neuronprune.units.layouts import layer_vectors
 from speechbrain_neuronprune.units.places import obstacles, walk
 from speechbrain_neuronprune.units.vectors import (
     ParameterSlice,
@@ -79,9 +77,6 @@ class UnitGroup:
     def size(self) -> int:
         """Number of units in the group."""
         return sum(self.widths)
-
-
-# ---------------------------------------------------------------- layers
 
 
 def _parameters_per_unit(

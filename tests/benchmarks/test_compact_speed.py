@@ -8,11 +8,14 @@ import json
 
 import pytest
 import torch
+from speechbrain.nnet.attention import RelPosMHAXL
 
 from speechbrain_neuronprune import find_units, measure_cost
+from speechbrain_neuronprune.layers.relative import RelPosUnitAttention
 
 KINDS = ["even", "ragged", "retention", "rounded"]
-MODELS = ["stock", "dense"] + [f"{k} {share} %" for share in (50, 25) for k in KINDS]
+COMPACT = [f"{kind} {share} %" for share in (50, 25) for kind in KINDS]
+MODELS = ["stock", "dense", *COMPACT]
 
 
 @pytest.fixture
@@ -31,13 +34,29 @@ def test_table_and_json(script, tmp_path, capsys):
     assert (content["threads"], content["clock"]) == (1, "process_time")
     assert [row["model"] for row in rows] == 2 * MODELS
     for row in rows:
-        assert row["reached"] == row["speed_up"] / row["promised"]
-    for name, over in (("stock", "speed_up"), ("dense", "over_dense")):
-        whole = [row for row in rows if row["model"] == name]
-        assert all(row["promised"] == row[over] == 1 for row in whole)
+        assert row["reached"] == row["over_stock"] / row["promised"]
+        assert row["reached_over_dense"] == row["over_dense"] / row["promised"]
+    whole = [row for row in rows if row["model"] in ("stock", "dense")]
+    assert all(row["promised"] == 1 for row in whole)
     table = capsys.readouterr().out
     assert "even 25 %" in table
     assert content["met"] == {}  # the tiny size has no bar
+
+
+def test_the_stock_encoder_is_speechbrains_and_the_dense_one_ours(
+    script, monkeypatch
+):
+    timed = {}
+
+    def remember(models, *_):
+        timed.update(models)
+        return {key: [1.0] for key in models}
+
+    monkeypatch.setattr(script, "latencies", remember)
+    script.benchmark("tiny", "RelPosMHAXL", rounds=1)
+    attention = {name: type(timed[name].layers[0].mha_layer) for name in MODELS}
+    assert attention.pop("stock") is RelPosMHAXL
+    assert set(attention.values()) == {RelPosUnitAttention}
 
 
 def test_compiled_models_of_chosen_plans_take_turns(

@@ -63,11 +63,14 @@ def test_precision_is_the_models_but_never_half(given, wanted):
         assert getattr(frames, view).dtype == wanted, view
 
 
+@pytest.mark.parametrize("window", [1, 4, 40])
 @pytest.mark.parametrize("stride", [2, 3, 9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_few_frames_are_some_of_all_with_the_same_windows(stride, dtype):
+def test_few_frames_are_some_of_all_with_the_same_windows(
+    stride, dtype, window
+):
     inputs, units = torch.randn(2, 7, 3, dtype=dtype), torch.randn(2, 7, 2)
-    frames = make_frames(inputs, units, lengths=[1.0, 0.6])
+    frames = make_frames(inputs, units, lengths=[1.0, 0.6], window=window)
     few = frames.every(stride)
     at = frames.positions.every(stride)
     assert len(few) == len(at)

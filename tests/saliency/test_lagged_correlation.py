@@ -126,7 +126,7 @@ def test_frames_that_wait_lose_nothing(
     speech = [one.unsqueeze(0) for one in draw_speech([6, 1, 17, 9, 30])]
     scores = []
     for enough in (1, 4, 10**6):
-        monkeypatch.setattr(lagged_correlation, "ENOUGH", enough)
+        monkeypatch.setattr(lagged_correlation, "FRAMES_AT_ONCE", enough)
         found = rank_neurons(stack, speech, "mi_lagged", lag_stride=stride)
         scores.append(found["0"].tolist())
     assert scores[1] == pytest.approx(scores[0], rel=1e-6)

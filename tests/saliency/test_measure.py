@@ -42,7 +42,10 @@ def measure(batches):
     statistics = measure_activations(model, batches)
     moments = {name: each.deviation for name, each in statistics.items()}
     scores = measure_saliency(model, batches, CRITERIA, window=4)
-    return {**scores, "deviation": moments}
+    # Frames of which wait until the speech of a process has ended
+    few = measure_saliency(model, batches, ["mi_lagged"], lag_stride=2)
+    few = {"few": few["mi_lagged"]}
+    return {**scores, **few, "deviation": moments}
 
 
 # Which batches each process reads: some each, or one of them none.

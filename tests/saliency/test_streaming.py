@@ -241,6 +241,7 @@ def test_half_precision_models_are_not_summed_in_half_precision():
     stack[2].register_forward_pre_hook(lambda _, args: heard.extend(args))
     with torch.autocast("cpu", torch.bfloat16):
         scores = measure_saliency(stack, [x], ["mi", "activation"])
+        few = measure_saliency(stack, [x], ["mi_lagged"], lag_stride=20)
     assert heard[0].dtype == torch.bfloat16
     magnitudes = heard[0][0].double().abs()
     sums = window_sums(x[0].double(), *find_speech(None, (1, 500)), 16)
@@ -249,6 +250,14 @@ def test_half_precision_models_are_not_summed_in_half_precision():
     assert got == pytest.approx(wanted.tolist(), rel=1e-5)
     got = scores["activation"]["0"].tolist()
     assert got == pytest.approx(magnitudes.mean(0).tolist(), rel=1e-5)
+    at = range(9, 500, 20)
+    units, sums = heard[0][0].double()[at], sums[at]
+    units, sizes = units - units.mean(0), torch.full((25, 1), 16.0).double()
+    sizes[-1] = 16.0
+    inputs = x[0].double()[at].mean(0)
+    covariance = units.T @ (sums - sizes * inputs) / 25
+    got = few["mi_lagged"]["0"].tolist()
+    assert got == pytest.approx(covariance.abs().mean(1).tolist(), rel=1e-4)
 
 
 def state_of(model):
