@@ -61,6 +61,19 @@ def test_table_and_json(script, tmp_path, capsys):
     assert "Bar: memory with 100 times the speech <= 1.01 times: met" in table
 
 
+def test_chosen_passes_alone_are_timed(script, tmp_path, capsys):
+    output = tmp_path / "saliency_cost.json"
+    script.main(
+        ["--sizes", "tiny", "--rounds", "1", "--models", "tfcnn"]
+        + ["--passes", "sampled", "--output", str(output)]
+    )
+    content = json.loads(output.read_text())
+    [row] = content["rows"]
+    assert list(row["median_ms"]) == ["evaluation", "sampled"]
+    assert list(content["met"]) == ["sampled"]
+    assert "all / evaluation" not in capsys.readouterr().out
+
+
 def test_the_claim_is_about_all_criteria_but_three(script):
     apart = set(CRITERIA) - set(script.TOGETHER)
     assert apart == {"obs", "taylor", "mi_lagged"}
