@@ -142,7 +142,7 @@ bench: env  ## measure speed, each figure beside its bar
 	run front_end_speed --rounds 7; \
 	run where_time_goes --rounds 3; \
 	run cost_of_places --rounds 5 --seconds 2 10 --batches 1; \
-	run saliency_cost --rounds 5 --passes all sampled; \
+	run saliency_cost --rounds 3 --models tfcnn --passes all sampled; \
 	run selective_step --rounds 5; \
 	run paper_model
 
