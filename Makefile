@@ -65,7 +65,7 @@ lint: env  ## check style and format of code and yaml
 	$(BIN)/yamllint --strict .
 
 test: lint  ## lint, then run the tests and doctests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --timeout 600
+	$(BIN)/python -m pytest -n $(WORKERS) --timeout 600
 
 # Pages of modules that are gone would stay, so all is made afresh.
 docs: env  ## build the documentation (build/docs/index.html)

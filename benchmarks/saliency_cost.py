@@ -12,14 +12,15 @@ sampled      the same with mi_lagged and taylor, mi and these estimated from a
              part of the speech: lag_stride=32, gradient_stride=32
 (criterion)  a pass for one criterion alone; mbp and random read no speech
 mi_lagged/8  mi_lagged with lag_stride=8
-gradient     forward and backward passes; what taylor is compared with
+gradient     forward and backward passes, parameters' gradients included: what
+             taylor would cost without care
 
 The other three criteria cannot cost that little on all speech, whatever the
 code. taylor needs a backward pass through the layers behind the first units.
 obs needs the products of all pairs of a layer's inputs, and mi_lagged those of
 units and inputs: exactly as many multiplications as the layer itself. What
-estimates of the two from less speech lose, saliency_estimates.py says; obs is
-reported apart.
+estimates from less speech lose, saliency_estimates.py says; obs is reported
+apart.
 
 The models are the time-frequency CNN of paper B, a Conformer encoder, of
 which the feed-forward units are measured, and a CRDNN. A fifth of the frames

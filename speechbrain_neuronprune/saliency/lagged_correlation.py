@@ -16,8 +16,8 @@ from speechbrain_neuronprune.saliency.measure import Measure, Settings
 from speechbrain_neuronprune.saliency.rounding import above_rounding, near_mean
 from speechbrain_neuronprune.saliency.taps import Tap
 
-# A product has as many entries for few frames as for many; these are as many as
-# the layer's own products have, so that it costs what one of those does.
+# To add a product, (units, inputs), takes as long for few frames as for many.
+# With so many the multiplication takes longer than that.
 FRAMES_AT_ONCE = 512
 # The terms of so many units stay in a processor's cache.
 UNITS_AT_ONCE = 16
