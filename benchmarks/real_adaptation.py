@@ -240,7 +240,7 @@ class RememberingAdaptation(DomainAdaptation):
 
     def scores(self) -> dict[str, Tensor]:
         """As they were for another domain or arm."""
-        names = ("home_folder", "criterion", "layers", "window", "lag_stride")
+        names = ("home_folder", "criterion", "layers", "window", "frame_stride")
         return self._remembered(super().scores, *names)
 
     def label(self) -> dict[str, PseudoLabel]:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What do cheaper estimates of saliency lose?
 
-``mi_lagged`` costs as many products as the layer, ``mi`` a sum around every
-frame, and ``taylor`` a backward pass. With ``lag_stride`` the first two look at
-fewer frames, and with ``gradient_stride`` the last at fewer utterances. On the
+``mi_lagged`` costs as many products as the layer, ``obs`` those of all its
+inputs, ``mi`` a sum around every frame, and ``taylor`` a backward pass. With
+``frame_stride`` all but the last look at fewer frames, and with
+``gradient_stride`` the last at fewer utterances. On the
 feed-forward units of one trained model, and its training speech, this prints
 for several strides how well the estimate agrees with the whole: the rank
 correlation within a layer, and which part of the hypo (lowest 8 %) and hyper
@@ -31,8 +32,10 @@ from speechbrain_neuronprune.saliency.agreement import rank_agreement
 
 # Criterion: the option that makes it cheaper
 OPTIONS = {
-    "mi": "lag_stride",
-    "mi_lagged": "lag_stride",
+    "mi": "frame_stride",
+    "mi_lagged": "frame_stride",
+    "activation": "frame_stride",
+    "obs": "frame_stride",
     "taylor": "gradient_stride",
 }
 STRIDES = (4, 8, 16, 32, 64)

@@ -68,7 +68,7 @@ REQUEST = (
     "layers",
     "criterion",
     "window",
-    "lag_stride",
+    "frame_stride",
     "hypo",
     "hyper",
     "neurons",
@@ -195,7 +195,7 @@ class DomainAdaptation:
             self.hparams["layers"],
             self.hparams["window"],
             forward=_encode,
-            lag_stride=self.hparams["lag_stride"],
+            frame_stride=self.hparams["frame_stride"],
             seed=self.hparams["seed"],
             progress=not (self.run_opts or {}).get("noprogressbar", False),
         )

@@ -42,6 +42,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest first, or one worker would wait for another at the end."""
+    items.sort(key=lambda item: item.path.name != "test_shell_blocks.py")
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Start every test from the same random state."""

@@ -97,7 +97,7 @@ def describe_settings(
         "ablations": list(settings.ablations),
         "layers": [list(layers) for layers in sets],
         "window": settings.window,
-        "lag_stride": settings.lag_stride,
+        "frame_stride": settings.frame_stride,
         "seed": settings.seed,
     }
 

@@ -138,7 +138,7 @@ def rank(
         _inputs(cut, rank_speech),
         settings.criteria,
         window=settings.window,
-        lag_stride=settings.lag_stride,
+        frame_stride=settings.frame_stride,
         seed=settings.seed,
         **options,
     )

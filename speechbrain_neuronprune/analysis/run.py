@@ -132,7 +132,7 @@ class _Analysis:
             "model": fingerprint(self.encoder),
             "ranking_speech": rank_speech.digest(),
             "window": settings.window,
-            "lag_stride": settings.lag_stride,
+            "frame_stride": settings.frame_stride,
             "seed": settings.seed,
         }
 

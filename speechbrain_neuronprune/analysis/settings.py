@@ -45,7 +45,7 @@ class AnalysisSettings:
         zeros.
     window : int
         As in ``rank_neurons``.
-    lag_stride : int
+    frame_stride : int
         As in ``rank_neurons``.
     seed : int
         Of the random controls and of the choice of ranking speech.
@@ -72,7 +72,7 @@ class AnalysisSettings:
     together: Targets = None
     mean_ablation: bool = False
     window: int = WINDOW
-    lag_stride: int = Settings.lag_stride
+    frame_stride: int = Settings.frame_stride
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -168,12 +168,11 @@ def as_share(percent: float) -> float:
     help="Frames in the time window of the criteria mi and mi_lagged.",
 )
 @click.option(
-    "--lag-stride",
+    "--frame-stride",
     type=int,
-    default=DEFAULTS.lag_stride,
+    default=DEFAULTS.frame_stride,
     show_default=True,
-    help="Look at every n-th frame only, for mi and mi_lagged: a "
-    "cheaper estimate.",
+    help="Look at every n-th frame only, but for taylor: a cheaper estimate.",
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @on_device

@@ -4,10 +4,10 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from speechbrain.dataio.dataio import length_to_mask
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
 
-FRAMES_AT_ONCE = 1024  # on a CPU, see find_speech
+FRAMES_AT_ONCE = 4096  # on a CPU, see find_speech
 
+T = TypeVar("T")
 Batches = Iterable[Tensor | tuple[Tensor, Tensor]]
 
 
@@ -52,24 +53,28 @@ class Batch:
             self._speech[layer] = find_speech(self.lengths, *layer)
         return self._speech[layer]
 
-    def every(self, stride: int) -> "Batch | None":
+    def split(self, stride: int) -> tuple["Batch | None", "Batch | None"]:
         """One of every ``stride`` utterances of the stream, the first one
-        included; None if none of them is here.
+        included, and the others; None where there are none here.
 
         Example
         -------
         >>> batch = Batch(1, torch.arange(4.0), lengths=None, first=3)
-        >>> batch.every(3).x  # the stream's numbers 3 and 6
-        tensor([0., 3.])
+        >>> chosen, others = batch.split(3)
+        >>> chosen.x, others.x  # the stream's numbers 3 and 6, 4 and 5
+        (tensor([0., 3.]), tensor([1., 2.]))
         """
-        if stride == 1:
+        numbers = self.first + torch.arange(len(self.x), device=self.x.device)
+        chosen = numbers % stride == 0
+        return self._part(chosen), self._part(~chosen)
+
+    def _part(self, chosen: Tensor) -> "Batch | None":
+        if chosen.all():
             return self
-        start = -self.first % stride
-        if start >= len(self.x):
+        if not chosen.any():
             return None
-        lengths = None if self.lengths is None else self.lengths[start::stride]
-        x = self.x[start::stride]
-        return Batch(self.index, x, lengths, self.first + start)
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Batch(self.index, self.x[chosen], lengths)
 
 
 def read_batches(
@@ -179,16 +184,17 @@ class Positions:
 
     Arguments
     ---------
-    rows : torch.Tensor
-        The row of every frame in such a tensor, whose axes but the features
-        are flattened, (utterances, time).
     valid : torch.Tensor
-        Which of them are speech, (utterances, time), bool.
+        Which frames of them are speech, (utterances, time), bool.
+    utterances : int
+        How many utterances there are with all others in the batch.
+    first : int
+        The first of these, among all.
+    time_first : bool
+        The layer's tensors are (time, batch, features).
 
     Attributes
     ----------
-    rows : torch.Tensor
-        The rows of speech, (frames,).
     utterances : torch.Tensor
         Which utterance each of these frames belongs to, (frames,).
     times : torch.Tensor
@@ -198,20 +204,76 @@ class Positions:
 
     Example
     -------
-    >>> rows = torch.tensor([[0, 1, 2], [3, 4, 5]])
-    >>> positions = Positions(rows, rows != 2)
-    >>> positions.rows, positions.times
-    (tensor([0, 1, 3, 4, 5]), tensor([0, 1, 0, 1, 2]))
+    >>> valid = torch.tensor([[True, True, False], [True, True, True]])
+    >>> positions = Positions(valid, utterances=2)
+    >>> positions.utterances, positions.times
+    (tensor([0, 0, 1, 1, 1]), tensor([0, 1, 0, 1, 2]))
+    >>> positions.rows_of(torch.zeros(2, 3, 80))[1]
+    tensor([0, 1, 3, 4, 5])
     """
 
-    def __init__(self, rows: Tensor, valid: Tensor) -> None:
-        self.rows = rows[valid]
+    def __init__(
+        self,
+        valid: Tensor,
+        utterances: int,
+        first: int = 0,
+        time_first: bool = False,
+    ) -> None:
         self.utterances, self.times = valid.nonzero(as_tuple=True)
         self.shape = tuple(valid.shape)
+        self.all_utterances = utterances
+        self.first = first
+        self.time_first = time_first
+        self._known: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         """How many frames are speech."""
-        return len(self.rows)
+        return len(self.times)
+
+    def rows_of(self, passed: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of a layer's tensor, without a copy if that can be, and
+        which of them are speech.
+
+        A layer that sees (time, batch) may get a view of (batch, time).
+        """
+        turned = self.time_first and passed.transpose(0, 1).is_contiguous()
+        if turned:
+            passed = passed.transpose(0, 1)
+        by_time = self.time_first and not turned
+        return passed.flatten(0, -2), self._rows(by_time)
+
+    def _rows(self, by_time: bool) -> Tensor:
+        def find() -> Tensor:
+            utterances = self.first + self.utterances
+            if by_time:
+                return self.times * self.all_utterances + utterances
+            return utterances * self.shape[1] + self.times
+
+        return self.once(("rows", by_time), find)
+
+    def block(self, passed: Tensor) -> Tensor:
+        """What a layer's tensor has of these utterances, padding included."""
+        axis = 1 if self.time_first else 0
+        return passed.narrow(axis, self.first, self.shape[0])
+
+    def spread(self, weights: Tensor) -> Tensor:
+        """Weights of the frames as weights of all rows of the block; those
+        of padding are zero."""
+        utterances, frames = self.shape
+
+        def find() -> Tensor:
+            if self.time_first:
+                return self.times * utterances + self.utterances
+            return self.utterances * frames + self.times
+
+        rows = self.once("rows of the block", find)
+        zeros = weights.new_zeros(utterances * frames)
+        return zeros.index_copy_(0, rows, weights)
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """How many frames the utterance of every frame has, (frames,)."""
+        return self.utterances.bincount()[self.utterances]
 
     def every(self, stride: int) -> Tensor:
         """Which of the frames are the middle ones of every ``stride`` frames
@@ -220,9 +282,19 @@ class Positions:
         The first ones would not do: an utterance's first frame is like no
         other, and would count for all frames around it.
         """
-        lengths = self.utterances.bincount()[self.utterances]
-        middle = (lengths.clamp(max=stride) - 1) // 2
-        return (self.times % stride == middle).nonzero().squeeze(1)
+
+        def find() -> Tensor:
+            middle = (self.lengths.clamp(max=stride) - 1) // 2
+            return (self.times % stride == middle).nonzero().squeeze(1)
+
+        return self.once(("every", stride), find)
+
+    def once(self, key: Any, find: Callable[[], T]) -> T:
+        """What is found out about these frames, for all layers that share
+        them."""
+        if key not in self._known:
+            self._known[key] = find()
+        return self._known[key]
 
 
 def find_speech(
@@ -230,6 +302,7 @@ def find_speech(
     shape: tuple[int, ...],
     time_first: bool = False,
     device: torch.device | str = "cpu",
+    stride: int = 1,
 ) -> list[Positions]:
     """Find the speech in a layer's tensors.
 
@@ -244,6 +317,8 @@ def find_speech(
         The shape is (time, batch).
     device : torch.device or str
         Where the tensors are.
+    stride : int
+        Of so many frames one will be looked at.
 
     Returns
     -------
@@ -255,18 +330,18 @@ def find_speech(
     Example
     -------
     >>> [positions] = find_speech(torch.tensor([0.5, 1.0]), (2, 4))
-    >>> positions.rows
-    tensor([0, 1, 4, 5, 6, 7])
+    >>> positions.utterances, positions.times
+    (tensor([0, 0, 1, 1, 1, 1]), tensor([0, 1, 0, 1, 2, 3]))
     """
-    rows = torch.arange(math.prod(shape), device=device).view(shape)
     if len(shape) == 1:
-        rows, lengths = rows.unsqueeze(1), None
-    elif time_first:
-        rows = rows.T
-    utterances, frames = rows.shape
+        shape, lengths, time_first = (*shape, 1), None, False
+    utterances, frames = shape[::-1] if time_first else shape
     valid = valid_frames(lengths, utterances, frames, device)
-    few = utterances
-    if rows.device.type == "cpu":
-        few = max(FRAMES_AT_ONCE // max(frames, 1), 1)
-    parts = map(Positions, rows.split(few), valid.split(few))
+    few = max(utterances, 1)
+    if valid.device.type == "cpu":
+        few = max(FRAMES_AT_ONCE * stride // max(frames, 1), 1)
+    parts = [
+        Positions(valid[first : first + few], utterances, first, time_first)
+        for first in range(0, utterances, few)
+    ]
     return [part for part in parts if len(part)]

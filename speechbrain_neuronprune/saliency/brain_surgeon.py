@@ -24,7 +24,8 @@ class BrainSurgeon(Measure):
 
     over the layer's inputs x, one H for all units; lambda is ``damping``
     times the mean of the diagonal; a unit's saliency is the sum over its
-    weights. The bias is neither an input nor summed over.
+    weights. The bias is neither an input nor summed over. For the
+    ``frame_stride`` see ``LaggedCorrelation``.
     """
 
     def __init__(self, tap: Tap, settings: Settings) -> None:
@@ -32,6 +33,7 @@ class BrainSurgeon(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add the products of all pairs of inputs."""
+        frames = frames.every(self.settings.frame_stride)
         # The inverse magnifies what rounding would do to the products.
         inputs = frames.inputs.double()
         self.add(frames, products=inputs.T @ inputs)

@@ -24,7 +24,7 @@ class CrossCorrelation(Measure):
     As x_n[t] does not depend on k, ``r_n[t] = |x_n[t]| g[t]`` with
     ``g[t] = (1/N) sum_p | sum_k x_p[t+k] |`` the same for all units. So this
     is a weighted mean of absolute activations and no measure of dependence;
-    ``LaggedCorrelation`` is one, and explains the ``lag_stride``.
+    ``LaggedCorrelation`` is one, and explains the ``frame_stride``.
     """
 
     def __init__(self, tap: Tap, settings: Settings) -> None:
@@ -32,9 +32,9 @@ class CrossCorrelation(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add r_n[t] over the frames."""
-        frames = frames.every(self.settings.lag_stride)
-        weight = frames.window_sums.abs().mean(1)
-        self.add(frames, correlation=weight @ frames.magnitudes)
+        frames = frames.every(self.settings.frame_stride)
+        correlation = frames.sum_of_magnitudes(frames.window_magnitudes)
+        self.add(frames, correlation=correlation)
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""

@@ -14,7 +14,9 @@ from torch import Tensor
 from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency.batches import Positions
 from speechbrain_neuronprune.saliency.passage import Passage
+from speechbrain_neuronprune.saliency.scratch import Scratch
 from speechbrain_neuronprune.saliency.windows import (
+    at_least_float32,
     window_sums,
     windows_around,
 )
@@ -35,15 +37,24 @@ class Frames:
         Where the frames are in its tensors.
     window : int
         Frames in the time window, q.
+    scratch : Scratch, optional
+        Memory that may be used, by these frames until those of another
+        passage use it.
     """
 
     def __init__(
-        self, passage: Passage, positions: Positions, window: int
+        self,
+        passage: Passage,
+        positions: Positions,
+        window: int,
+        scratch: Scratch | None = None,
     ) -> None:
         self.passage = passage
         self.positions = positions
         self.window = window
+        self.scratch = scratch or Scratch()
         self._few: dict[int, FewFrames] = {}
+        self._found: Tensor | None = None
 
     def __len__(self) -> int:
         """T, how many frames there are."""
@@ -72,10 +83,33 @@ class Frames:
         """x_{n,l}[t], (frames, units)."""
         return self._speech(self.passage.units)
 
-    @cached_property
-    def magnitudes(self) -> Tensor:
-        """``|x_{n,l}[t]|``, (frames, units)."""
-        return self.units.abs()
+    def sum_of_magnitudes(self, weights: Tensor | None = None) -> Tensor:
+        """``sum_t w[t] |x_{n,l}[t]|``, (units,).
+
+        Arguments
+        ---------
+        weights : torch.Tensor, optional
+            w, (frames,); None for ones.
+        """
+        if weights is None:
+            weights = at_least_float32(self.passage.units.new_ones(len(self)))
+        total = self.positions.spread(weights) @ self._magnitudes(weights)
+        if math.isfinite(total.sum()):
+            return total
+        # It may be padding that is not finite.
+        return weights @ self._speech(self.passage.units).abs_()
+
+    def _magnitudes(self, like: Tensor) -> Tensor:
+        """``|x|`` with padding, which it would cost more to leave out,
+        (rows, units)."""
+        if self._found is None:
+            block = self.positions.block(self.passage.units.detach())
+            self._found = self.scratch.empty(block.shape, like)
+            if block.dtype == like.dtype:
+                torch.abs(block, out=self._found)
+            else:
+                self._found.copy_(block).abs_()
+        return self._found.flatten(0, -2)
 
     @cached_property
     def gradient(self) -> Tensor:
@@ -87,14 +121,26 @@ class Frames:
     @cached_property
     def window_sums(self) -> Tensor:
         """sum_k x_{p,l-1}[t + k], (frames, inputs)."""
-        return window_sums(self.inputs, self.positions, self.window)
+        sums, frames = self._window_sums(self.passage.inputs.detach())
+        return sums.index_select(0, frames)
+
+    @cached_property
+    def window_magnitudes(self) -> Tensor:
+        """g[t] = (1/N) sum_p ``|sum_k x_{p,l-1}[t + k]|``, (frames,)."""
+        sums, frames = self._window_sums(self.passage.inputs.detach())
+        return sums.abs_().mean(1)[frames]
+
+    def _window_sums(self, passed: Tensor) -> tuple[Tensor, Tensor]:
+        rows = self.positions.rows_of(passed)
+        return window_sums(*rows, self.positions, self.window)
 
     @cached_property
     def window_sizes(self) -> Tensor:
         """K_t, frames of the window at t that are in the utterance,
         (frames,)."""
-        ones = self.inputs.new_ones(len(self), 1)
-        return window_sums(ones, self.positions, self.window).squeeze(1)
+        ones = self.passage.inputs[..., :1].detach()
+        sums, frames = self._window_sums(torch.ones_like(ones))
+        return sums[frames].squeeze(1)
 
     def refuse(self) -> None:
         """Say why sums over these frames are not finite.
@@ -122,39 +168,10 @@ class Frames:
             "and the model's weights."
         )
 
-    @property
-    def rows(self) -> Tensor:
-        """Where the frames are in what passed, (frames,)."""
-        return self.positions.rows
-
     def _speech(self, passed: Tensor) -> Tensor:
-        return pick(passed, self.rows)
-
-
-def pick(passed: Tensor, rows: Tensor) -> Tensor:
-    """Some rows of what passed, in its own precision or, if that is less, in
-    float32.
-
-    Arguments
-    ---------
-    passed : torch.Tensor
-        (..., features).
-    rows : torch.Tensor
-        Numbers of rows, counted over all axes but the features.
-
-    Returns
-    -------
-    torch.Tensor
-        (rows, features).
-
-    Example
-    -------
-    >>> pick(torch.arange(6.0).view(1, 3, 2).half(), torch.tensor([2, 0]))
-    tensor([[4., 5.],
-            [0., 1.]])
-    """
-    chosen = passed.detach().flatten(0, -2).index_select(0, rows)
-    return chosen.to(torch.promote_types(passed.dtype, torch.float32))
+        """These frames of what passed, a copy."""
+        table, rows = self.positions.rows_of(passed.detach())
+        return at_least_float32(table.index_select(0, rows))
 
 
 class FewFrames(Frames):
@@ -175,27 +192,37 @@ class FewFrames(Frames):
         self, passage: Passage, positions: Positions, window: int, stride: int
     ) -> None:
         super().__init__(passage, positions, window)
+        self.stride = stride
         self.at = positions.every(stride)
 
     def __len__(self) -> int:
         """How many frames are taken."""
         return len(self.at)
 
-    @property
-    def rows(self) -> Tensor:
-        """Where the frames are in what passed, (frames,)."""
-        return self.positions.rows[self.at]
+    def sum_of_magnitudes(self, weights: Tensor | None = None) -> Tensor:
+        """``sum_t w[t] |x_{n,l}[t]|``, (units,); without weights, of ones."""
+        magnitudes = self.units.abs()
+        return magnitudes.sum(0) if weights is None else weights @ magnitudes
+
+    def _speech(self, passed: Tensor) -> Tensor:
+        """These frames of what passed, a copy."""
+        table, rows = self.positions.rows_of(passed.detach())
+        return at_least_float32(table.index_select(0, rows[self.at]))
 
     @cached_property
     def window_sums(self) -> Tensor:
         """sum_k x_{p,l-1}[t + k], (frames, inputs)."""
         if self._overlap:
             return self._whole().window_sums[self.at]
-        frames, sizes = self._windows
-        inputs = pick(self.passage.inputs, self.positions.rows[frames])
-        places = torch.arange(len(frames), device=frames.device)
-        starts = sizes.cumsum(0) - sizes
-        return F.embedding_bag(places, inputs, starts, mode="sum")
+        frames, _, starts = self._windows
+        table, rows = self.positions.rows_of(self.passage.inputs.detach())
+        table = at_least_float32(table)
+        return F.embedding_bag(rows[frames], table, starts, mode="sum")
+
+    @cached_property
+    def window_magnitudes(self) -> Tensor:
+        """g[t] = (1/N) sum_p ``|sum_k x_{p,l-1}[t + k]|``, (frames,)."""
+        return self.window_sums.abs().mean(1)
 
     @cached_property
     def window_sizes(self) -> Tensor:
@@ -219,6 +246,15 @@ class FewFrames(Frames):
         one_by_one = len(self) * self.window
         return one_by_one > len(self.positions) * math.log2(2 * self.window)
 
-    @cached_property
-    def _windows(self) -> tuple[Tensor, Tensor]:
-        return windows_around(self.positions, self.window, self.at)
+    @property
+    def _windows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The frames in the windows, how many each window has, and where
+        among the frames it starts."""
+
+        def find() -> tuple[Tensor, Tensor, Tensor]:
+            frames, sizes = windows_around(self.positions, self.window, self.at)
+            starts = sizes.cumsum(0) - sizes
+            return frames, sizes, starts
+
+        key = ("windows", self.window, self.stride)
+        return self.positions.once(key, find)

@@ -19,8 +19,8 @@ from speechbrain_neuronprune.saliency.taps import Tap
 # To add a product, (units, inputs), takes as long for few frames as for many.
 # With so many the multiplication takes longer than that.
 FRAMES_AT_ONCE = 512
-# The terms of so many units stay in a processor's cache.
-UNITS_AT_ONCE = 16
+# So many terms stay in a processor's cache.
+TERMS_AT_ONCE = 2**14
 
 
 class Waiting(NamedTuple):
@@ -57,7 +57,7 @@ class LaggedCorrelation(Measure):
               + m_n m_p sum_t K_t.
 
     The products x_n W_p cost as much as the layer itself. With a
-    ``lag_stride`` of s (ours, not the paper's), t takes only the middle one
+    ``frame_stride`` of s (ours, not the paper's), t takes only the middle one
     of every s frames of an utterance, in the sums, T and the means, while k
     still takes all frames of the window. This estimates S_n from T/s frames.
     As neighbouring frames are much alike, and the windows cover all speech
@@ -81,7 +81,7 @@ class LaggedCorrelation(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add the means' sums; products, when there are frames enough."""
-        stride = self.settings.lag_stride
+        stride = self.settings.frame_stride
         few = frames.every(stride)
         self.add(
             few,
@@ -134,7 +134,8 @@ class LaggedCorrelation(Measure):
         """The saliencies, (units,)."""
         means = [self.mean(name) for name in ("units", "sized_units")]
         columns = [self.mean("products"), *(mean[:, None] for mean in means)]
-        parts = zip(*(x.split(UNITS_AT_ONCE) for x in columns), strict=True)
+        at_once = max(TERMS_AT_ONCE // self.tap.inputs, 1)
+        parts = zip(*(x.split(at_once) for x in columns), strict=True)
         return torch.cat([self._saliency(*part) for part in parts])
 
     def _saliency(

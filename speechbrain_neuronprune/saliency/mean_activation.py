@@ -15,7 +15,8 @@ class MeanActivation(Measure):
     """``S_n = mean_t |x_n[t]|``, over all valid frames.
 
     Not in paper B, but what "barely active" and "mostly active" (sec. 1) say
-    literally, and what its printed MI weights over time.
+    literally, and what its printed MI weights over time. For the
+    ``frame_stride`` see ``LaggedCorrelation``.
     """
 
     def __init__(self, tap: Tap, settings: Settings) -> None:
@@ -23,7 +24,8 @@ class MeanActivation(Measure):
 
     def update(self, frames: Frames) -> None:
         """Add the magnitudes of the frames."""
-        self.add(frames, magnitude=frames.magnitudes.sum(0))
+        frames = frames.every(self.settings.frame_stride)
+        self.add(frames, magnitude=frames.sum_of_magnitudes())
 
     def result(self) -> Tensor:
         """The saliencies, (units,)."""

@@ -29,9 +29,9 @@ class Settings:
     window : int
         Frames in the time window of ``mi`` and ``mi_lagged``. Paper B does
         not give its value; 16 frames of 10 ms is inferred.
-    lag_stride : int
-        ``mi`` and ``mi_lagged``: of so many frames of an utterance one is
-        looked at.
+    frame_stride : int
+        All but ``taylor``: of so many frames of an utterance one is looked
+        at.
     gradient_stride : int
         ``taylor``: of so many utterances one is looked at.
     damping : float
@@ -44,7 +44,7 @@ class Settings:
     """
 
     window: int = WINDOW
-    lag_stride: int = 1
+    frame_stride: int = 1
     gradient_stride: int = 1
     damping: float = 0.01
     outgoing: bool = False
@@ -56,10 +56,10 @@ class Settings:
                 f"A time window of {self.window} frames is empty; give "
                 "window=1 or more."
             )
-        if self.lag_stride < 1:
+        if self.frame_stride < 1:
             raise SaliencyError(
-                f"Every {self.lag_stride}-th frame is none; give lag_stride=1 "
-                "or more."
+                f"Every {self.frame_stride}-th frame is none; give "
+                "frame_stride=1 or more."
             )
         if self.gradient_stride < 1:
             raise SaliencyError(

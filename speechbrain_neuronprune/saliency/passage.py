@@ -37,8 +37,13 @@ class Passage:
     units: Tensor
     gradient: Tensor | None = None
 
-    def speech(self) -> list[Positions]:
+    def speech(self, stride: int = 1) -> list[Positions]:
         """Where speech is in the tensors, for a few utterances at a time.
+
+        Arguments
+        ---------
+        stride : int
+            Of so many frames one will be looked at.
 
         Raises
         ------
@@ -54,4 +59,6 @@ class Passage:
                 f"{len(self.batch.x)} utterances, not (batch, time, "
                 "features); leave the group out with targets=."
             )
-        return self.batch.speech(shape, self.tap.time_first, self.units.device)
+        return self.batch.speech(
+            shape, self.tap.time_first, self.units.device, stride
+        )

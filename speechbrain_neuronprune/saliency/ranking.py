@@ -115,7 +115,7 @@ def measure_saliency(
     *,
     forward: Forward | None = None,
     loss: Loss | None = None,
-    lag_stride: int = Settings.lag_stride,
+    frame_stride: int = Settings.frame_stride,
     gradient_stride: int = Settings.gradient_stride,
     damping: float = Settings.damping,
     outgoing: bool = Settings.outgoing,
@@ -148,15 +148,16 @@ def measure_saliency(
     loss : callable, optional
         ``taylor``: ``loss(output, x, lengths)``, a scalar summed over frames;
         by default the cross-entropy of the output with its own decisions.
-    lag_stride : int
-        ``mi`` and ``mi_lagged``: look at every ``lag_stride``-th frame of an
+    frame_stride : int
+        All but ``taylor``: look at every ``frame_stride``-th frame of an
         utterance only, which estimates them at a lower cost; 1 is exact. The
-        exact ``mi_lagged`` costs as much as the layer itself. Larger than
-        the window, the stride leaves frames unheard.
+        exact ``mi_lagged`` costs as much as the layer itself. ``mi`` and
+        ``mi_lagged`` take all frames of the windows around these; a stride
+        larger than the window leaves frames unheard.
     gradient_stride : int
         ``taylor``: look at every ``gradient_stride``-th utterance only, the
-        first one included. Each costs a forward and a backward pass of its
-        own; with 1, which is exact, all cost a backward pass.
+        first one included; with 1, which is exact, at all. Each costs a
+        backward pass.
     damping : float
         ``obs``: added to the Hessian's diagonal, as a share of its mean.
     outgoing : bool
@@ -189,7 +190,7 @@ def measure_saliency(
     {'mi': ['0'], 'obs': ['0'], 'random': ['0']}
     """
     settings = Settings(
-        window, lag_stride, gradient_stride, damping, outgoing, seed
+        window, frame_stride, gradient_stride, damping, outgoing, seed
     )
     kinds = _find_criteria(criteria)
     taps = find_taps(model, targets)
@@ -203,7 +204,13 @@ def measure_saliency(
     }
     if any(listening.values()):
         speech = StreamingPass(
-            model, listening, window, forward, loss, gradient_stride
+            model,
+            listening,
+            window,
+            forward,
+            loss,
+            frame_stride,
+            gradient_stride,
         )
         speech.run(batches, progress)
     return {name: _scores(each) for name, each in measures.items()}

@@ -7,7 +7,7 @@ Authors
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from speechbrain.utils.distributed import if_main_process
@@ -23,6 +23,7 @@ from speechbrain_neuronprune.saliency.batches import (
 from speechbrain_neuronprune.saliency.frames import Frames
 from speechbrain_neuronprune.saliency.measure import WINDOW, Measure
 from speechbrain_neuronprune.saliency.passage import Passage
+from speechbrain_neuronprune.saliency.scratch import Scratch
 from speechbrain_neuronprune.saliency.taps import Tap, tapped
 from speechbrain_neuronprune.saliency.taylor import (
     decision_loss,
@@ -57,58 +58,43 @@ def call_model(model: nn.Module, x: Tensor, lengths: Tensor | None) -> Any:
 
 
 @contextmanager
-def evaluating(model: nn.Module, frozen: bool = False) -> Iterator[None]:
-    """Put a model into evaluation mode, and everything back afterwards.
-
-    Arguments
-    ---------
-    model : nn.Module
-        Any model.
-    frozen : bool
-        No parameter requires a gradient meanwhile.
-    """
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and back afterwards."""
     training = [(module, module.training) for module in model.modules()]
-    trainable = [(p, p.requires_grad) for p in model.parameters()]
     try:
         model.eval()
-        if frozen:
-            model.requires_grad_(False)
         yield
     finally:
         for module, was_training in training:
             module.training = was_training
+
+
+@contextmanager
+def differentiating(model: nn.Module) -> Iterator[None]:
+    """Gradients are computed, but not of parameters.
+
+    To freeze these for longer would cost time: PyTorch multiplies a batch
+    with a frozen matrix one utterance after the other.
+    """
+    trainable = [(p, p.requires_grad) for p in model.parameters()]
+    try:
+        model.requires_grad_(False)
+        with torch.enable_grad():
+            yield
+    finally:
         for parameter, required_grad in trainable:
             parameter.requires_grad_(required_grad)
 
 
-class Part(NamedTuple):
-    """Measures that see the same utterances, and see them together."""
-
-    measures: dict[Tap, list[Measure]]
-    needs_gradient: bool
-    stride: int  # of so many utterances they see one
-
-
-def parts_of(
-    measures: Mapping[Tap, Sequence[Measure]], gradient_stride: int
-) -> list[Part]:
-    """Measures that need a gradient see fewer utterances than the others if
-    they shall, and see all together with them if not: a gradient then costs a
-    backward pass, not a forward pass too."""
-
-    def part(stride: int, *needs: bool) -> Part:
-        chosen = {
-            tap: [one for one in at_tap if one.needs_gradient in needs]
-            for tap, at_tap in measures.items()
-        }
-        everyone = [one for at_tap in chosen.values() for one in at_tap]
-        needs_gradient = any(one.needs_gradient for one in everyone)
-        return Part(chosen if everyone else {}, needs_gradient, stride)
-
-    if gradient_stride == 1:
-        return [part(1, False, True)]
-    parts = [part(1, False), part(gradient_stride, True)]
-    return [part for part in parts if part.measures]
+def without_gradients(
+    measures: Mapping[Tap, Sequence[Measure]],
+) -> dict[Tap, list[Measure]]:
+    """The measures that need none, at the taps that have such."""
+    chosen = {
+        tap: [one for one in at_tap if not one.needs_gradient]
+        for tap, at_tap in measures.items()
+    }
+    return {tap: at_tap for tap, at_tap in chosen.items() if at_tap}
 
 
 class StreamingPass:
@@ -126,6 +112,8 @@ class StreamingPass:
         How to run the model; by default ``call_model``.
     loss : callable, optional
         What to differentiate; by default ``decision_loss``.
+    frame_stride : int
+        Of so many frames measures look at one.
     gradient_stride : int
         Measures that need a gradient see one of so many utterances.
     """
@@ -137,11 +125,16 @@ class StreamingPass:
         window: int = WINDOW,
         forward: Forward | None = None,
         loss: Loss | None = None,
+        frame_stride: int = 1,
         gradient_stride: int = 1,
     ) -> None:
         self.model = model
-        self.parts = parts_of(measures, gradient_stride)
+        self.measures = measures
+        self.listening = without_gradients(measures)
+        self.frame_stride = frame_stride
+        self.gradient_stride = gradient_stride
         self.window = window
+        self.scratch = Scratch()
         self.forward = forward or call_model
         self.loss = loss or decision_loss
 
@@ -153,12 +146,10 @@ class StreamingPass:
             disable=not (progress and if_main_process()),
         )
         device = next(self.model.parameters()).device
-        needs_gradient = any(part.needs_gradient for part in self.parts)
         seen = 0
-        with evaluating(self.model, frozen=needs_gradient):
+        with evaluating(self.model), torch.no_grad():
             for batch in read_batches(bar, device):
-                for part in self.parts:
-                    self._see(batch.every(part.stride), part)
+                self._hear(batch)
                 seen += 1
         # The model may run in half precision, but sums shall not.
         with torch.autocast(device.type, enabled=False):
@@ -167,42 +158,51 @@ class StreamingPass:
                 measure.reduce_over_ranks()
         self._check_speech(seen)
 
-    def _see(self, batch: Batch | None, part: Part) -> None:
-        """Measures see a layer at once, unless they need the gradient, for
-        which the model has to finish first."""
-        if batch is None:
-            return
-        kept: list[Passage] = []
+    def _hear(self, batch: Batch) -> None:
+        """The model hears every utterance once, some with gradients."""
+        chosen, others = None, batch
+        if any(measure.needs_gradient for measure in self._all()):
+            chosen, others = batch.split(self.gradient_stride)
+        if others is not None and self.listening:
+            self._listen(others)
+        if chosen is not None:
+            with differentiating(self.model):
+                self._differentiate(chosen)
+
+    def _listen(self, batch: Batch) -> None:
+        """Measures see a layer at once, but for those that need gradients."""
 
         def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
             passage = Passage(tap, batch, inputs, units)
-            if part.needs_gradient:
-                kept.append(passage)
-            else:
-                self._update(passage, part)
+            self._update(passage, self.listening[tap])
 
-        with (
-            torch.set_grad_enabled(part.needs_gradient),
-            tapped(part.measures, receive, part.needs_gradient),
-        ):
+        with tapped(self.listening, receive):
+            self.forward(self.model, batch.x, batch.lengths)
+
+    def _differentiate(self, batch: Batch) -> None:
+        """For a gradient the model has to finish first."""
+        kept: list[Passage] = []
+
+        def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
+            kept.append(Passage(tap, batch, inputs, units))
+
+        with tapped(self.measures, receive, differentiable=True):
             output = self.forward(self.model, batch.x, batch.lengths)
-            if part.needs_gradient:
-                differentiate(self.loss(output, batch.x, batch.lengths), kept)
+            differentiate(self.loss(output, batch.x, batch.lengths), kept)
         for passage in kept:
-            self._update(passage, part)
+            self._update(passage, self.measures[passage.tap])
 
-    def _update(self, passage: Passage, part: Part) -> None:
+    def _update(self, passage: Passage, measures: Sequence[Measure]) -> None:
         # The model may run in half precision, but sums shall not.
         with torch.autocast(passage.units.device.type, enabled=False):
-            for positions in passage.speech():
-                frames = Frames(passage, positions, self.window)
-                for measure in part.measures[passage.tap]:
+            for positions in passage.speech(self.frame_stride):
+                frames = Frames(passage, positions, self.window, self.scratch)
+                for measure in measures:
                     measure.update(frames)
 
     def _all(self) -> Iterator[Measure]:
-        for part in self.parts:
-            for measures in part.measures.values():
-                yield from measures
+        for measures in self.measures.values():
+            yield from measures
 
     def _check_speech(self, seen: int) -> None:
         for measure in self._all():

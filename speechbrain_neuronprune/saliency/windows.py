@@ -4,13 +4,61 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.saliency.batches import Positions
 
 
-def window_sums(x: Tensor, positions: Positions, window: int) -> Tensor:
+class Gaps(NamedTuple):
+    """A sequence of the frames with gaps, so that no window around a frame
+    of one utterance reaches another.
+
+    Arguments
+    ---------
+    frames : torch.Tensor
+        Which frame is where; any in the gaps.
+    gaps : torch.Tensor
+        Where there is none.
+    starts : torch.Tensor
+        Where the window of every frame starts.
+    length : int
+        Of a window.
+    """
+
+    frames: Tensor
+    gaps: Tensor
+    starts: Tensor
+    length: int
+
+
+def with_gaps(positions: Positions, window: int) -> Gaps:
+    """Lay out frames for windows, see ``window_sums``.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune.saliency.batches import find_speech
+    >>> [two_utterances] = find_speech(None, (2, 2))
+    >>> with_gaps(two_utterances, 2)[:3]
+    (tensor([0, 1, 0, 2, 3, 0]), tensor([2, 5]), tensor([0, 1, 3, 4]))
+    """
+    utterances, longest = positions.shape
+    most = longest - 1
+    before, after = min((window - 1) // 2, most), min(window // 2, most)
+    numbers = torch.arange(len(positions), device=positions.times.device)
+    starts = numbers + after * positions.utterances
+    size = before + len(positions) + after * utterances
+    frames = numbers.new_full((size,), -1)
+    frames[before + starts] = numbers
+    gaps = (frames < 0).nonzero().squeeze(1)
+    return Gaps(frames.clamp(min=0), gaps, starts, before + 1 + after)
+
+
+def window_sums(
+    table: Tensor, rows: Tensor, positions: Positions, window: int
+) -> tuple[Tensor, Tensor]:
     """Sums over a time window around every frame, clipped at both ends.
 
     The window of q frames reaches from t - (q/2 - 1) to t + q/2 (paper B,
@@ -18,8 +66,10 @@ def window_sums(x: Tensor, positions: Positions, window: int) -> Tensor:
 
     Arguments
     ---------
-    x : torch.Tensor
-        (frames, features).
+    table : torch.Tensor
+        (rows, features).
+    rows : torch.Tensor
+        Which of them are the frames, (frames,).
     positions : Positions
         Of these frames.
     window : int
@@ -27,29 +77,29 @@ def window_sums(x: Tensor, positions: Positions, window: int) -> Tensor:
 
     Returns
     -------
-    torch.Tensor
-        As ``x``.
+    sums : torch.Tensor
+        In at least float32; of the gaps too, to leave these out costs more.
+    starts : torch.Tensor
+        Which of the sums are around the frames, (frames,).
 
     Example
     -------
     >>> from speechbrain_neuronprune.saliency.batches import find_speech
     >>> x = torch.tensor([[1.0], [10.0], [100.0], [1000.0]])
     >>> [one_utterance] = find_speech(None, (1, 4))
-    >>> window_sums(x, one_utterance, 2).flatten()
+    >>> sums, starts = window_sums(x, torch.arange(4), one_utterance, 2)
+    >>> sums[starts].flatten()
     tensor([  11.,  110., 1100., 1000.])
     >>> [two] = find_speech(None, (2, 2))
-    >>> window_sums(x, two, 2).flatten()
+    >>> sums, starts = window_sums(x, torch.arange(4), two, 2)
+    >>> sums[starts].flatten()
     tensor([  11.,   10., 1100., 1000.])
     """
-    utterances, longest = positions.shape
-    most = longest - 1
-    before, after = min((window - 1) // 2, most), min(window // 2, most)
-    # With zeros behind each of them no window reaches the next utterance.
-    places = torch.arange(len(x), device=x.device)
-    places += after * positions.utterances
-    size = before + len(x) + after * utterances
-    spaced = x.new_zeros(size, x.shape[1]).index_copy_(0, before + places, x)
-    return running_sums(spaced, before + 1 + after).index_select(0, places)
+    frames, gaps, starts, length = positions.once(
+        ("gaps", window), lambda: with_gaps(positions, window)
+    )
+    spaced = at_least_float32(table.index_select(0, rows[frames]))
+    return running_sums(spaced.index_fill_(0, gaps, 0.0), length), starts
 
 
 def windows_around(
@@ -83,8 +133,7 @@ def windows_around(
     >>> windows_around(two_utterances, 4, torch.tensor([2, 4, 5]))
     (tensor([1, 2, 3, 4, 3, 4, 5, 6, 7]), tensor([4, 2, 3]))
     """
-    times, utterances = positions.times[at], positions.utterances[at]
-    lengths = positions.utterances.bincount()[utterances]
+    times, lengths = positions.times[at], positions.lengths[at]
     before = times.clamp(max=(window - 1) // 2)
     after = (lengths - 1 - times).clamp(max=window // 2)
     sizes = before + 1 + after
@@ -122,3 +171,8 @@ def running_sums(x: Tensor, length: int) -> Tensor:
     sums = running_sums(x, half)
     sums = sums[:-half] + sums[half:]
     return sums if length % 2 == 0 else sums[:-1] + x[length - 1 :]
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """In float32 if it is in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

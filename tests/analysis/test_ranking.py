@@ -56,13 +56,13 @@ def test_scores_are_those_of_the_whole_encoder(ranking, recogniser, waves):
 
 
 def test_the_stride_of_the_lagged_criterion(recogniser, waves, speech):
-    settings = AnalysisSettings(("mi_lagged",), window=4, lag_stride=3)
+    settings = AnalysisSettings(("mi_lagged",), window=4, frame_stride=3)
     cut = CutRecogniser(recogniser, GROUPS)
     found = rank(cut, GROUPS, speech("dev"), [], settings).scores
     encoder, every = recogniser.mods.encoder, {}
     for stride in (1, 3):
         every[stride] = measure_saliency(
-            encoder, waves("dev"), ["mi_lagged"], window=4, lag_stride=stride
+            encoder, waves("dev"), ["mi_lagged"], window=4, frame_stride=stride
         )
     for name in GROUPS:
         values = found["mi_lagged"][name]

@@ -84,7 +84,7 @@ def test_options_reach_the_analysis(analyze, quick):
         "--rank-minutes=0.01",
         "--seed=3",
         "--window=5",
-        "--lag-stride=2",
+        "--frame-stride=2",
         hypo=20,
         hyper=8,
     )
@@ -95,7 +95,7 @@ def test_options_reach_the_analysis(analyze, quick):
     settings = found["settings"]
     assert (settings["hypo"], settings["hyper"]) == (0.2, 0.08)
     assert (settings["seed"], settings["window"]) == (3, 5)
-    assert settings["lag_stride"] == 2
+    assert settings["frame_stride"] == 2
     assert found["ranked_on"]["utterances"] < 5
 
 
@@ -120,7 +120,7 @@ def test_options_reach_the_analysis(analyze, quick):
         ),
         ({"together": "*linear3"}, "linear3 is to be pruned together"),
         ({"window": 0}, "A time window of 0 frames is empty"),
-        ({"lag-stride": 0}, "Every 0-th frame is none; give lag_stride=1"),
+        ({"frame-stride": 0}, "Every 0-th frame is none; give frame_stride=1"),
     ],
 )
 def test_bad_input_is_one_sentence(

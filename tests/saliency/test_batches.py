@@ -121,7 +121,13 @@ def test_speech_is_found_one_utterance_after_another(
         parts = find_speech(lengths, tuple(layer.shape), time_first)
     picked, taken, utterances = [], [], 0
     for part in parts:
-        rows = layer.flatten()[part.rows].tolist()
+        table, chosen = part.rows_of(layer.unsqueeze(-1))
+        rows = table[chosen].flatten().tolist()
+        # A frame's number as its weight leads to the frame.
+        block = part.block(layer + 1).flatten()
+        spread = part.spread(torch.tensor(rows) + 1)
+        assert torch.equal(spread[spread > 0], block[spread > 0])
+        assert spread.count_nonzero() == len(rows)
         places = (part.utterances + utterances).tolist()
         found = list(zip(places, part.times.tolist(), strict=True))
         assert rows == [grid[place].item() for place in found]

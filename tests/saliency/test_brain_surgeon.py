@@ -50,14 +50,21 @@ def surgeon(weight, frames, damping):
 
 @pytest.mark.parametrize("damping", [1e-6, 0.01, 1.0])
 @pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("stride", [1, 2])
 def test_obs_equals_a_loop(
-    make_stack, draw_speech, pad, what_passes, damping, number
+    make_stack, draw_speech, pad, what_passes, damping, number, stride
 ):
     stack = make_stack(5, 7, 6, 4)
     utterances = draw_speech([9, 4, 12])
-    scores = rank_neurons(stack, [pad(utterances)], "obs", damping=damping)
+    scores = rank_neurons(
+        stack, [pad(utterances)], "obs", damping=damping, frame_stride=stride
+    )
     passed = what_passes(stack, utterances, number)
-    frames = [frame for inputs, _ in passed for frame in inputs.tolist()]
+    frames = [
+        frame
+        for inputs, _ in passed
+        for frame in inputs[(stride - 1) // 2 :: stride].tolist()
+    ]
     wanted = surgeon(stack[number].weight.tolist(), frames, damping)
     got = scores[str(number)].tolist()
     assert got == pytest.approx(wanted, rel=1e-6)

@@ -52,7 +52,7 @@ def test_a_stride_takes_middle_frames_only(
     stack = make_stack(5, 7, 6, 4)
     utterances = draw_speech([6, 1, 10])
     scores = rank_neurons(
-        stack, [pad(utterances)], "mi", window=4, lag_stride=stride
+        stack, [pad(utterances)], "mi", window=4, frame_stride=stride
     )
     wanted = printed(what_passes(stack, utterances, 0), 4, stride)
     assert scores["0"].tolist() == pytest.approx(wanted, rel=1e-6)

@@ -40,7 +40,7 @@ def test_padding_is_left_out():
     frames = make_frames(inputs, -inputs[..., :2], lengths=[1.0, 0.5])
     assert len(frames) == 6
     assert frames.inputs.tolist() == [[1.0] * 3] * 4 + [[7.0] * 3] * 2
-    assert frames.magnitudes.tolist() == [[1.0] * 2] * 4 + [[7.0] * 2] * 2
+    assert frames.sum_of_magnitudes().tolist() == [18.0, 18.0]
     # k = -1 .. 2, clipped at both ends of each utterance
     assert frames.window_sums[:, 0].tolist() == [3, 4, 3, 2, 14, 14]
     assert frames.window_sizes.tolist() == [3, 4, 3, 2, 2, 2]
@@ -58,9 +58,11 @@ def test_padding_is_left_out():
 def test_precision_is_the_models_but_never_half(given, wanted):
     x = torch.ones(1, 2, 3).to(given)
     frames = make_frames(x, x, gradient=x)
-    views = ("inputs", "units", "magnitudes", "gradient", "window_sums")
-    for view in (*views, "window_sizes"):
+    views = ("inputs", "units", "gradient", "window_sums", "window_sizes")
+    for view in views:
         assert getattr(frames, view).dtype == wanted, view
+    for some in (frames, frames.every(2)):
+        assert some.sum_of_magnitudes().dtype == wanted
 
 
 @pytest.mark.parametrize("window", [1, 4, 40])
@@ -74,10 +76,36 @@ def test_few_frames_are_some_of_all_with_the_same_windows(
     few = frames.every(stride)
     at = frames.positions.every(stride)
     assert len(few) == len(at)
-    for view in ("inputs", "units", "magnitudes", "window_sizes"):
+    for view in ("inputs", "units", "window_sizes"):
         assert torch.equal(getattr(few, view), getattr(frames, view)[at]), view
+    magnitudes = frames.units[at].abs()
+    weights = torch.rand(len(at))
+    for given, wanted in (
+        (None, magnitudes.sum(0)),
+        (weights, weights @ magnitudes),
+    ):
+        torch.testing.assert_close(few.sum_of_magnitudes(given), wanted)
     assert few.window_sums.dtype == torch.float32
     torch.testing.assert_close(few.window_sums, frames.window_sums[at])
+    magnitudes = frames.window_sums.abs().mean(1)
+    torch.testing.assert_close(frames.window_magnitudes, magnitudes)
+    torch.testing.assert_close(few.window_magnitudes, magnitudes[at])
+
+
+@pytest.mark.parametrize("time_first", [False, True])
+@pytest.mark.parametrize("filler", [0.0, 1e30, math.nan, math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_padding_has_no_magnitude(time_first, filler, dtype):
+    units = torch.randn(2, 7, 2)
+    units[1, 4:] = filler
+    layer = (units.transpose(0, 1) if time_first else units).to(dtype)
+    frames = make_frames(layer, layer, None, [1.0, 0.6], 4, time_first)
+    weights = torch.rand(11)
+    speech = torch.cat([units[0], units[1, :4]]).to(dtype).float().abs()
+    torch.testing.assert_close(frames.sum_of_magnitudes(), speech.sum(0))
+    torch.testing.assert_close(
+        frames.sum_of_magnitudes(weights), weights @ speech
+    )
 
 
 def test_few_frames_are_found_once_and_all_of_them_are_the_frames():

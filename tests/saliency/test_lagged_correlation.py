@@ -72,7 +72,7 @@ def test_a_stride_takes_middle_frames_only(
     utterances = [one + 3.0 for one in draw_speech([6, 1, 17, 2])]
     batches = [pad(utterances[:3]), pad(utterances[3:])]
     scores = rank_neurons(
-        stack, batches, "mi_lagged", window=4, lag_stride=stride
+        stack, batches, "mi_lagged", window=4, frame_stride=stride
     )
     passed = what_passes(stack, utterances, number)
     wanted = lagged(passed, window=4, stride=stride)
@@ -87,7 +87,7 @@ def test_a_stride_does_not_see_how_utterances_are_batched(
     stack = make_stack(5, 7, 6, 4)
     utterances = draw_speech([6, 1, 17, 9])
     one, two = (
-        rank_neurons(stack, batches, "mi_lagged", lag_stride=stride)
+        rank_neurons(stack, batches, "mi_lagged", frame_stride=stride)
         for batches in (
             [one.unsqueeze(0) for one in utterances],
             [pad(utterances[2:], extra=5), pad(utterances[:2])],
@@ -106,7 +106,7 @@ def test_a_stride_refuses_what_is_not_a_number(make_stack, criterion, place):
     batches = [torch.randn(1, 8, 5).double() for _ in range(3)]
     batches[1][0, place, 2] = float("nan")
     with pytest.raises(SaliencyError, match="NaN or infinity in batch 1"):
-        rank_neurons(make_stack(5, 7, 4), batches, criterion, lag_stride=8)
+        rank_neurons(make_stack(5, 7, 4), batches, criterion, frame_stride=8)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -114,7 +114,7 @@ def test_products_that_overflow_are_refused(make_stack, stride):
     stack = make_stack(5, 7, 4, activation=nn.ReLU).float()
     speech = 1e30 * torch.randn(1, 8, 5)
     with pytest.raises(SaliencyError, match="group 0 overflow torch.float32"):
-        rank_neurons(stack, [speech], "mi_lagged", lag_stride=stride)
+        rank_neurons(stack, [speech], "mi_lagged", frame_stride=stride)
 
 
 @pytest.mark.parametrize("stride", [2, 5])
@@ -127,7 +127,7 @@ def test_frames_that_wait_lose_nothing(
     scores = []
     for enough in (1, 4, 10**6):
         monkeypatch.setattr(lagged_correlation, "FRAMES_AT_ONCE", enough)
-        found = rank_neurons(stack, speech, "mi_lagged", lag_stride=stride)
+        found = rank_neurons(stack, speech, "mi_lagged", frame_stride=stride)
         scores.append(found["0"].tolist())
     assert scores[1] == pytest.approx(scores[0], rel=1e-6)
     assert scores[2] == pytest.approx(scores[0], rel=1e-6)
@@ -156,7 +156,7 @@ def test_a_stride_estimates_the_exact_order():
     noise = torch.randn(4, 2000, 6)
     speech = noise.unfold(1, 10, 1).mean(-1)
     exact, estimate = (
-        rank_neurons(stack, [speech], "mi_lagged", lag_stride=stride)["0"]
+        rank_neurons(stack, [speech], "mi_lagged", frame_stride=stride)["0"]
         for stride in (1, 8)
     )
     assert torch.corrcoef(torch.stack([exact, estimate]))[0, 1] > 0.98

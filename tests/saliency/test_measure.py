@@ -43,7 +43,7 @@ def measure(batches):
     moments = {name: each.deviation for name, each in statistics.items()}
     scores = measure_saliency(model, batches, CRITERIA, window=4)
     # Frames of which wait until the speech of a process has ended
-    few = measure_saliency(model, batches, ["mi_lagged"], lag_stride=2)
+    few = measure_saliency(model, batches, ["mi_lagged"], frame_stride=2)
     few = {"few": few["mi_lagged"]}
     return {**scores, **few, "deviation": moments}
 

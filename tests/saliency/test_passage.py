@@ -31,8 +31,22 @@ def make_passage(shape, time_first=False):
     ],
 )
 def test_speech_is_found_in_every_layout(shape, time_first, rows):
-    [positions] = make_passage(shape, time_first).speech()
-    assert positions.rows.tolist() == rows
+    passage = make_passage(shape, time_first)
+    [positions] = passage.speech()
+    table, found = positions.rows_of(passage.units)
+    assert table.data_ptr() == passage.units.data_ptr()
+    assert found.tolist() == rows
+
+
+def test_a_turned_view_is_not_copied():
+    """As SpeechBrain's feed-forward modules turn their inputs."""
+    inputs = torch.randn(2, 4, 3)
+    passage = make_passage((4, 2, 3), time_first=True)
+    [positions] = passage.speech()
+    table, rows = positions.rows_of(inputs.transpose(0, 1))
+    assert table.data_ptr() == inputs.data_ptr()
+    speech = torch.cat([inputs[0], inputs[1, :2]])
+    assert torch.equal(table[rows], speech)
 
 
 @pytest.mark.parametrize("time_first", [True, False])

@@ -77,7 +77,7 @@ def test_an_empty_window_is_refused(make_stack, window):
 @pytest.mark.parametrize("stride", [0, -3])
 def test_a_stride_that_takes_no_frame_is_refused(make_stack, stride):
     with pytest.raises(SaliencyError, match=f"Every {stride}-th frame is none"):
-        rank_neurons(make_stack(5, 7, 4), [], "mi_lagged", lag_stride=stride)
+        rank_neurons(make_stack(5, 7, 4), [], "mi_lagged", frame_stride=stride)
 
 
 @pytest.mark.parametrize("damping", [0.0, -1.0, float("nan")])

@@ -213,12 +213,12 @@ def test_how_much_is_seen_at_once_does_not_count(
 ):
     stack = make_stack(5, 7, 6, 4)
     batch = pad(draw_speech([9, 4, 12, 1, 7]), extra=2, filler=0.0)
-    one = measure_saliency(stack, [batch], CRITERIA, window=4, lag_stride=2)
+    one = measure_saliency(stack, [batch], CRITERIA, window=4, frame_stride=2)
     monkeypatch.setattr(
         "speechbrain_neuronprune.saliency.batches.FRAMES_AT_ONCE",
         frames_at_once,
     )
-    two = measure_saliency(stack, [batch], CRITERIA, window=4, lag_stride=2)
+    two = measure_saliency(stack, [batch], CRITERIA, window=4, frame_stride=2)
     assert_close(one, two, rel=1e-6)
 
 
@@ -241,10 +241,13 @@ def test_half_precision_models_are_not_summed_in_half_precision():
     stack[2].register_forward_pre_hook(lambda _, args: heard.extend(args))
     with torch.autocast("cpu", torch.bfloat16):
         scores = measure_saliency(stack, [x], ["mi", "activation"])
-        few = measure_saliency(stack, [x], ["mi_lagged"], lag_stride=20)
+        few = measure_saliency(stack, [x], ["mi_lagged"], frame_stride=20)
     assert heard[0].dtype == torch.bfloat16
     magnitudes = heard[0][0].double().abs()
-    sums = window_sums(x[0].double(), *find_speech(None, (1, 500)), 16)
+    sums, frames = window_sums(
+        x[0].double(), torch.arange(500), *find_speech(None, (1, 500)), 16
+    )
+    sums = sums[frames]
     wanted = sums.abs().mean(1) @ magnitudes / 500
     got = scores["mi"]["0"].tolist()
     assert got == pytest.approx(wanted.tolist(), rel=1e-5)

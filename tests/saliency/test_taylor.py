@@ -94,6 +94,30 @@ def test_stride_takes_utterances_however_they_are_batched(
             )
 
 
+def test_every_utterance_is_heard_once(make_stack, draw_speech, pad):
+    stack = make_stack(5, 7, 6, 4)
+    rows = []
+    stack.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    batches = [pad(draw_speech([4, 3, 2, 5])) for _ in range(3)]
+    measure_saliency(stack, batches, ["taylor", "mi"], gradient_stride=3)
+    assert sorted(rows) == [1, 1, 2, 2, 3, 3]
+
+
+def test_parameters_are_frozen_only_for_gradients(make_stack, draw_speech):
+    """Products with frozen matrices are slower."""
+    stack = make_stack(5, 7, 6, 4)
+    seen = []
+    stack.register_forward_pre_hook(
+        lambda *_: seen.append(
+            (torch.is_grad_enabled(), stack[0].weight.requires_grad)
+        )
+    )
+    batches = [one.unsqueeze(0) for one in draw_speech([4, 3])]
+    measure_saliency(stack, batches, ["taylor", "mi"], gradient_stride=2)
+    assert seen == [(True, False), (False, True)]
+    assert all(p.requires_grad for p in stack.parameters())
+
+
 def test_stride_alone_reads_no_more_than_it_takes(make_stack, draw_speech):
     stack = make_stack(5, 7, 6, 4)
     rows = []
