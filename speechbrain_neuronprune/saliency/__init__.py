@@ -16,7 +16,8 @@ listens at the layers, ``passage`` holds what passed in a batch and ``frames``
 the speech of it, ``windows`` adds up over time, ``measure`` over batches,
 ``streaming`` runs the model, ``ranking`` has the public functions. Beside the
 criteria, ``activations`` describes what units do on speech, ``agreement``
-compares criteria, and ``rounding`` is about sums that cancel.
+compares criteria, ``rounding`` is about sums that lose digits, and ``scratch``
+about memory.
 
 Authors
  * The speechbrain-neuronprune authors 2026

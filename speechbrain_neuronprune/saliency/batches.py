@@ -35,7 +35,8 @@ class Batch:
         Relative lengths (batch,), 1 being the longest; None if nothing is
         padded.
     first : int
-        How many utterances the stream had before.
+        How many utterances the stream had before; not counted in parts of
+        a batch.
     """
 
     index: int
@@ -69,12 +70,24 @@ class Batch:
         return self._part(chosen), self._part(~chosen)
 
     def _part(self, chosen: Tensor) -> "Batch | None":
-        if chosen.all():
-            return self
         if not chosen.any():
             return None
-        lengths = None if self.lengths is None else self.lengths[chosen]
-        return Batch(self.index, self.x[chosen], lengths)
+        if chosen.all():
+            return self
+        x = self.x[chosen]
+        if self.lengths is None:
+            return Batch(self.index, x, None)
+        return Batch(self.index, *_longest_is_one(x, self.lengths[chosen]))
+
+
+def _longest_is_one(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut off what is padding in all utterances: models may rely on it, as
+    SpeechBrain's RNNs do. Without an axis of time there is none."""
+    if x.ndim < 3:
+        return x, lengths
+    frames = (lengths * x.shape[1]).round()
+    longest = max(int(frames.max()), 1)
+    return x[:, :longest], frames / longest
 
 
 def read_batches(

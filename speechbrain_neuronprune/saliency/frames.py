@@ -14,20 +14,22 @@ from torch import Tensor
 from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency.batches import Positions
 from speechbrain_neuronprune.saliency.passage import Passage
+from speechbrain_neuronprune.saliency.rounding import at_least_float32
 from speechbrain_neuronprune.saliency.scratch import Scratch
 from speechbrain_neuronprune.saliency.windows import (
-    at_least_float32,
     window_sums,
     windows_around,
 )
+
+ROWS_AT_ONCE = 1024
 
 
 class Frames:
     """The frames of some utterances at one tap.
 
     They stand one after another, without padding, in the model's precision,
-    but at least float32. Everything is computed when first asked for, and
-    then shared by all criteria.
+    but at least float32. What is computed when first asked for is shared by
+    all criteria.
 
     Arguments
     ---------
@@ -38,8 +40,7 @@ class Frames:
     window : int
         Frames in the time window, q.
     scratch : Scratch, optional
-        Memory that may be used, by these frames until those of another
-        passage use it.
+        Memory that may be used, by these frames until others use it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Frames:
         self.window = window
         self.scratch = scratch or Scratch()
         self._few: dict[int, FewFrames] = {}
-        self._found: Tensor | None = None
+        self._block: Tensor | None = None
 
     def __len__(self) -> int:
         """T, how many frames there are."""
@@ -93,23 +94,30 @@ class Frames:
         """
         if weights is None:
             weights = at_least_float32(self.passage.units.new_ones(len(self)))
-        total = self.positions.spread(weights) @ self._magnitudes(weights)
+        spread = self.positions.spread(weights)
+        # Long sums in float32 would lose digits.
+        parts = zip(
+            spread.split(ROWS_AT_ONCE),
+            self._block_magnitudes(weights).split(ROWS_AT_ONCE),
+            strict=True,
+        )
+        total = sum((weight @ rows).double() for weight, rows in parts)
         if math.isfinite(total.sum()):
-            return total
+            return total.to(weights.dtype)
         # It may be padding that is not finite.
         return weights @ self._speech(self.passage.units).abs_()
 
-    def _magnitudes(self, like: Tensor) -> Tensor:
+    def _block_magnitudes(self, like: Tensor) -> Tensor:
         """``|x|`` with padding, which it would cost more to leave out,
         (rows, units)."""
-        if self._found is None:
+        if self._block is None:
             block = self.positions.block(self.passage.units.detach())
-            self._found = self.scratch.empty(block.shape, like)
+            self._block = self.scratch.empty(block.shape, like)
             if block.dtype == like.dtype:
-                torch.abs(block, out=self._found)
+                torch.abs(block, out=self._block)
             else:
-                self._found.copy_(block).abs_()
-        return self._found.flatten(0, -2)
+                self._block.copy_(block).abs_()
+        return self._block.flatten(0, -2)
 
     @cached_property
     def gradient(self) -> Tensor:

@@ -142,9 +142,10 @@ def measure_saliency(
     window : int
         As in ``rank_neurons``.
     forward : callable, optional
-        Runs the model on a batch: ``forward(model, x, lengths)``, lengths
-        being relative or None. By default ``model(x)``, or ``model(x,
-        lengths=lengths)`` if the model takes lengths and the batch has them.
+        Runs the model on a batch, or with a ``gradient_stride`` on a part of
+        one: ``forward(model, x, lengths)``, lengths being relative or None.
+        By default ``model(x)``, or ``model(x, lengths=lengths)`` if the model
+        takes lengths and the batch has them.
     loss : callable, optional
         ``taylor``: ``loss(output, x, lengths)``, a scalar summed over frames;
         by default the cross-entropy of the output with its own decisions.

@@ -63,3 +63,16 @@ def near_mean(x: Tensor) -> Tensor:
     tensor([0., 0., 0.])
     """
     return x[0] + (x - x[0]).mean(0)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """In float32 if it is in half precision, whose sums would be too coarse.
+
+    Example
+    -------
+    >>> at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype
+    torch.float32
+    >>> at_least_float32(torch.ones(2, dtype=torch.float64)).dtype
+    torch.float64
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -73,8 +73,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def differentiating(model: nn.Module) -> Iterator[None]:
     """Gradients are computed, but not of parameters.
 
-    To freeze these for longer would cost time: PyTorch multiplies a batch
-    with a frozen matrix one utterance after the other.
+    To freeze these for longer would cost time: PyTorch multiplies a view
+    that is turned with a frozen matrix one utterance after the other.
     """
     trainable = [(p, p.requires_grad) for p in model.parameters()]
     try:
@@ -113,7 +113,7 @@ class StreamingPass:
     loss : callable, optional
         What to differentiate; by default ``decision_loss``.
     frame_stride : int
-        Of so many frames measures look at one.
+        Of so many frames measures without a gradient look at one.
     gradient_stride : int
         Measures that need a gradient see one of so many utterances.
     """
@@ -130,6 +130,7 @@ class StreamingPass:
     ) -> None:
         self.model = model
         self.measures = measures
+        self.needs_gradient = any(one.needs_gradient for one in self._all())
         self.listening = without_gradients(measures)
         self.frame_stride = frame_stride
         self.gradient_stride = gradient_stride
@@ -147,7 +148,7 @@ class StreamingPass:
         )
         device = next(self.model.parameters()).device
         seen = 0
-        with evaluating(self.model), torch.no_grad():
+        with evaluating(self.model):
             for batch in read_batches(bar, device):
                 self._hear(batch)
                 seen += 1
@@ -161,7 +162,7 @@ class StreamingPass:
     def _hear(self, batch: Batch) -> None:
         """The model hears every utterance once, some with gradients."""
         chosen, others = None, batch
-        if any(measure.needs_gradient for measure in self._all()):
+        if self.needs_gradient:
             chosen, others = batch.split(self.gradient_stride)
         if others is not None and self.listening:
             self._listen(others)
@@ -176,7 +177,7 @@ class StreamingPass:
             passage = Passage(tap, batch, inputs, units)
             self._update(passage, self.listening[tap])
 
-        with tapped(self.listening, receive):
+        with torch.no_grad(), tapped(self.listening, receive):
             self.forward(self.model, batch.x, batch.lengths)
 
     def _differentiate(self, batch: Batch) -> None:
@@ -193,9 +194,12 @@ class StreamingPass:
             self._update(passage, self.measures[passage.tap])
 
     def _update(self, passage: Passage, measures: Sequence[Measure]) -> None:
+        # For a gradient all frames count.
+        stride = 1 if passage.gradient is not None else self.frame_stride
         # The model may run in half precision, but sums shall not.
-        with torch.autocast(passage.units.device.type, enabled=False):
-            for positions in passage.speech(self.frame_stride):
+        device = passage.units.device.type
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            for positions in passage.speech(stride):
                 frames = Frames(passage, positions, self.window, self.scratch)
                 for measure in measures:
                     measure.update(frames)

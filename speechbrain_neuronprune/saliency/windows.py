@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.saliency.batches import Positions
+from speechbrain_neuronprune.saliency.rounding import at_least_float32
 
 
 class Gaps(NamedTuple):
@@ -171,8 +172,3 @@ def running_sums(x: Tensor, length: int) -> Tensor:
     sums = running_sums(x, half)
     sums = sums[:-half] + sums[half:]
     return sums if length % 2 == 0 else sums[:-1] + x[length - 1 :]
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """In float32 if it is in half precision."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -207,18 +207,20 @@ def test_rows_without_time(make_stack, draw_speech):
     assert_close(one, measure_saliency(stack, [shortened], CRITERIA), rel=1e-6)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("frames_at_once", [1, 25, 10**6])
 def test_how_much_is_seen_at_once_does_not_count(
-    make_stack, draw_speech, pad, monkeypatch, frames_at_once
+    make_stack, draw_speech, pad, monkeypatch, frames_at_once, stride
 ):
     stack = make_stack(5, 7, 6, 4)
     batch = pad(draw_speech([9, 4, 12, 1, 7]), extra=2, filler=0.0)
-    one = measure_saliency(stack, [batch], CRITERIA, window=4, frame_stride=2)
+    options = {"window": 4, "frame_stride": stride}
+    one = measure_saliency(stack, [batch], CRITERIA, **options)
     monkeypatch.setattr(
         "speechbrain_neuronprune.saliency.batches.FRAMES_AT_ONCE",
         frames_at_once,
     )
-    two = measure_saliency(stack, [batch], CRITERIA, window=4, frame_stride=2)
+    two = measure_saliency(stack, [batch], CRITERIA, **options)
     assert_close(one, two, rel=1e-6)
 
 

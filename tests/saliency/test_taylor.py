@@ -8,6 +8,7 @@ import math
 
 import pytest
 import torch
+from speechbrain.nnet.RNN import LSTM
 from torch import nn
 
 from speechbrain_neuronprune.errors import SaliencyError
@@ -92,6 +93,61 @@ def test_stride_takes_utterances_however_they_are_batched(
             assert scores.tolist() == pytest.approx(
                 wanted[name].tolist(), rel=1e-5
             )
+
+
+class Recurrent(nn.Module):
+    """SpeechBrain's RNNs give no frames behind the longest utterance's
+    end, wherever the padding ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = LSTM(8, input_size=5)
+        self.stack = nn.Sequential(nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 4))
+
+    def forward(self, x, lengths):
+        return self.stack(self.rnn(x, lengths=lengths)[0])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 64])
+def test_parts_of_a_batch_have_a_longest_utterance(draw_speech, pad, stride):
+    model = Recurrent().double().eval()
+    utterances = draw_speech([20, 10, 14, 8])
+    measured = measure_saliency(
+        model,
+        [pad(utterances, filler=0.0)],
+        ["mi", "taylor"],
+        gradient_stride=stride,
+    )
+    chosen = [pad([one]) for one in utterances[::stride]]
+    alone = [pad([one]) for one in utterances]
+    for criterion, speech in (("mi", alone), ("taylor", chosen)):
+        wanted = rank_neurons(model, speech, criterion)["stack.0"]
+        assert measured[criterion]["stack.0"].tolist() == pytest.approx(
+            wanted.tolist(), rel=1e-5
+        )
+
+
+def test_taylor_looks_at_all_frames(make_stack, draw_speech, pad):
+    stack = make_stack(5, 7, 6, 4)
+    speech = [pad(draw_speech([6, 9]))]
+    one = rank_neurons(stack, speech, "taylor")
+    two = rank_neurons(stack, speech, "taylor", frame_stride=4)
+    assert {k: v.tolist() for k, v in one.items()} == {
+        k: v.tolist() for k, v in two.items()
+    }
+
+
+def test_batches_are_read_as_the_caller_would(make_stack, draw_speech):
+    """What makes them may need gradients."""
+    seen = []
+
+    def batches():
+        for one in draw_speech([4, 3]):
+            seen.append(torch.is_grad_enabled())
+            yield one.unsqueeze(0)
+
+    rank_neurons(make_stack(5, 7, 4), batches(), "mi")
+    assert seen == [True, True]
 
 
 def test_every_utterance_is_heard_once(make_stack, draw_speech, pad):
