@@ -55,6 +55,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import real_speech
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
 from real_speech import (
     DECISION,
@@ -62,7 +63,6 @@ from real_speech import (
     GATES,
     STEPS_PER_EPOCH,
     difference,
-    parse,
     run_folder,
     run_recipe,
     train_all,
@@ -446,13 +446,18 @@ def show(path: Path) -> None:
     print(markdown(rows))
 
 
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    return real_speech.parse(arguments, __doc__, ARMS)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--show"]:
         show(Path(arguments[1]))
         return
-    options = parse(arguments, __doc__, ARMS)
+    options = parse(arguments)
     train_all(options, options.arms, train)
     show(log_of(options.output).path)
 

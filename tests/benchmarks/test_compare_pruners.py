@@ -124,7 +124,7 @@ def test_without_the_dense_model_there_is_nothing_to_compare(script, tmp_path):
 
 def test_a_finished_run_is_logged_once(script, tmp_path, monkeypatch):
     arm = "Taylor 0.3"
-    options = script.parse(["d", "--output", str(tmp_path)], "", script.ARMS)
+    options = script.parse(["d", "--output", str(tmp_path)])
     folder = script.run_folder(tmp_path, arm, 1)
     folder.mkdir()
     sizes = {"dense": figures(10, int), "0.3": figures(3, int)}
@@ -166,7 +166,7 @@ def test_what_arms_share_is_trained_once(script, tmp_path, monkeypatch):
         return {"arm": arm, "seed": seed, "steps": options.steps}
 
     monkeypatch.setattr(script, "read_run", read_run)
-    options = script.parse(["d", "--output", str(tmp_path)], "", script.ARMS)
+    options = script.parse(["d", "--output", str(tmp_path)])
     arms = ("dense", "Taylor 0.3", "adaptive dropout 0.3", "steered 0.3")
     arms += ("narrow 0.3", "informed 0.3")
     for arm in arms:
