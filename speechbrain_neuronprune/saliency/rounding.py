@@ -1,4 +1,4 @@
-"""Differences of sums, and how to keep rounding out of them.
+"""Sums that lose digits: differences, and half precision.
 
 Authors
  * The speechbrain-neuronprune authors 2026
