@@ -57,13 +57,16 @@ from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.training.dataio import (
     Rows,
     speech_dataset,
+    speech_key,
     with_tokens,
 )
 from speechbrain_neuronprune.training.draws import draws_for
 from speechbrain_neuronprune.training.epoch_log import EpochLog
+from speechbrain_neuronprune.training.experiment import given
 
 # What the parts in an output folder depend on, besides models and speech
 REQUEST = (
+    "blank_index",
     "seed",
     "layers",
     "criterion",
@@ -147,7 +150,7 @@ class DomainAdaptation:
         self.encoder = recogniser.mods.encoder
         self.speech = speech
         self.hparams = hparams
-        self.run_opts = run_opts
+        self.run_opts = given(run_opts)
         self.folder = Path(hparams["output_folder"])
         self.stages = [
             Stage.read(one) for one in hparams["models"][hparams["model"]]
@@ -168,7 +171,7 @@ class DomainAdaptation:
         self._check_replay()
         run_on_main(self._check_request, args=[start])
         neurons = self._kept("neurons.pt", self.neurons)
-        before = self._kept("before.pt", main_process_only(self.measure))
+        before = self.before()
         for number in range(1, self.hparams["rounds"] + 1):
             self._round(number, neurons)
         results = {
@@ -197,7 +200,7 @@ class DomainAdaptation:
             forward=_encode,
             frame_stride=self.hparams["frame_stride"],
             seed=self.hparams["seed"],
-            progress=not (self.run_opts or {}).get("noprogressbar", False),
+            progress=not self.run_opts.get("noprogressbar", False),
         )
 
     def neurons(self) -> dict[str, Any]:
@@ -210,22 +213,35 @@ class DomainAdaptation:
             self.hparams["seed"],
         )
 
+    def before(self) -> dict[str, dict[str, Any]]:
+        """Error rates of the starting model, kept by the speech that they are
+        of: other splits may be measured on in the same folder."""
+        return {
+            name: self._kept(
+                f"before/{speech_key(rows)}.pt",
+                main_process_only(functools.partial(self._measure_on, rows)),
+            )
+            for name, rows in self.speech.tests.items()
+        }
+
     def measure(self) -> dict[str, dict[str, Any]]:
         """Error rates on every test split, with the errors and words of
         every utterance."""
-        brain = self._brain()
-        measured = {}
-        for name, rows in self.speech.tests.items():
-            errors = brain.count_errors(self._dataset(rows), **self._loader)
-            measured[name] = {
-                "wer": errors.wer,
-                "cer": errors.cer,
-                "utterances": {
-                    score["key"]: [score["num_edits"], score["num_ref_tokens"]]
-                    for score in errors.words.scores
-                },
-            }
-        return measured
+        return {
+            name: self._measure_on(rows)
+            for name, rows in self.speech.tests.items()
+        }
+
+    def _measure_on(self, rows: Rows) -> dict[str, Any]:
+        errors = self._brain().count_errors(self._dataset(rows), **self._loader)
+        return {
+            "wer": errors.wer,
+            "cer": errors.cer,
+            "utterances": {
+                score["key"]: [score["num_edits"], score["num_ref_tokens"]]
+                for score in errors.words.scores
+            },
+        }
 
     def label(self) -> dict[str, PseudoLabel]:
         """What the model, as it is now, makes of the new domain's speech."""
@@ -277,22 +293,33 @@ class DomainAdaptation:
         learn: Rows,
         held: Rows,
     ) -> None:
-        """Train one stage, unless its result is there already."""
+        """Train one stage, unless its result is there already. Whatever goes
+        wrong, the model is what it was before."""
         done = self.folder / name / "best.ckpt"
         update = stage.begin(self.encoder, neurons, self.hparams["outgoing"])
-        if not main_process_only(done.exists)():
-            train = self._dataset(self.lesson(stage, learn))
-            stopping = self._fit(name, stage, update, train, held)
-            if stopping.best is None:
-                raise TrainingError(
-                    f"The held-back loss of {name} was never a number; lower "
-                    f"the learning rate from {stage.lr}."
-                )
-            update.load_state_dict(stopping.best)
-            self._refuse_silence(name, stage, held)
-            run_on_main(self._keep_stage, args=[name, stopping.best])
-        update.load_state_dict(torch.load(done, weights_only=True))
+        try:
+            if not main_process_only(done.exists)():
+                self._train_stage(name, stage, update, learn, held)
+            best = torch.load(done, map_location="cpu", weights_only=True)
+            update.load_state_dict(best)
+        except BaseException:
+            update.undo()
+            raise
         update.finish()
+
+    def _train_stage(
+        self, name: str, stage: Stage, update: Any, learn: Rows, held: Rows
+    ) -> None:
+        train = self._dataset(self.lesson(stage, learn))
+        stopping = self._fit(name, stage, update, train, held)
+        if stopping.best is None:
+            raise TrainingError(
+                f"The held-back loss of {name} was never a number; lower "
+                f"the learning rate from {stage.lr}."
+            )
+        update.load_state_dict(stopping.best)
+        self._refuse_silence(name, stage, held)
+        run_on_main(self._keep_stage, args=[name, stopping.best])
 
     def _refuse_silence(self, name: str, stage: Stage, held: Rows) -> None:
         """A learning rate too high leads CTC back to where it began: a model
@@ -354,7 +381,7 @@ class DomainAdaptation:
 
     def _option(self, name: str, default: Any) -> Any:
         """What the Brain will take for one of its options."""
-        return {**self.hparams, **(self.run_opts or {})}.get(name, default)
+        return {**self.hparams, **self.run_opts}.get(name, default)
 
     def _training_parts(self, stage: Stage, steps: int) -> dict[str, Any]:
         """What a stage trains with and a checkpoint must hold; ``steps`` are
@@ -423,7 +450,7 @@ class DomainAdaptation:
             self.recogniser,
             update,
             {**self.hparams, **(hparams or {})},
-            run_opts=self.run_opts and dict(self.run_opts),
+            run_opts=dict(self.run_opts),
             **options,
         )
 
@@ -499,9 +526,10 @@ class DomainAdaptation:
             "max_grad_norm": self._option("max_grad_norm", 5.0),
             "processes": process_count(),
             "stages": [asdict(stage) for stage in self.stages],
-            "target": len(self.speech.target),
-            "home": len(self.speech.home),
-            "replayed": len(self.speech.replayed),
+            "opt_class": _name_of(self.hparams["opt_class"]),
+            "target": speech_key(self.speech.target),
+            "home": speech_key(self.speech.home),
+            "replayed": speech_key(self.speech.replayed),
         }
         path = self.folder / "request.json"
         if not path.exists():
@@ -530,6 +558,14 @@ def _share(rows: Rows) -> Rows:
 def _plain(value: Any) -> Any:
     """A value as JSON gives it back."""
     return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _name_of(maker: Any) -> str:
+    """A class or function, and what it is given beforehand."""
+    given = getattr(maker, "keywords", {})
+    maker = getattr(maker, "func", maker)
+    options = "".join(f", {name}={given[name]}" for name in sorted(given))
+    return f"{maker.__module__}.{maker.__qualname__}{options}"
 
 
 def _encode(encoder: Any, wavs: Tensor, lengths: Tensor) -> Tensor:

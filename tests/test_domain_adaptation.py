@@ -4,18 +4,24 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import functools
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import speechbrain as sb
 import torch
 
 from speechbrain_neuronprune import domain_adaptation
+from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.adaptation.stages import Stage
 from speechbrain_neuronprune.deploy.quantisation import int8_model
-from speechbrain_neuronprune.domain_adaptation import DomainSpeech
+from speechbrain_neuronprune.domain_adaptation import (
+    DomainAdaptation,
+    DomainSpeech,
+)
 from speechbrain_neuronprune.errors import (
     DataError,
     ExportError,
@@ -228,8 +234,61 @@ def test_how_much_is_replayed_cannot_change(adaptation):
     adaptation()._check_request("start")
     one = adaptation()
     one.speech = replace(one.speech, replayed=rows(4, "alike"))
-    with pytest.raises(SelectionError, match="with replayed=0, not 4"):
+    with pytest.raises(SelectionError, match=r"replayed=0 \(.*, not 4 \("):
         one._check_request("start")
+
+
+def test_other_speech_of_the_same_names_is_refused(adaptation):
+    """Domains that are made of one corpus have its names and lengths."""
+    adaptation()._check_request("start")
+    one = adaptation()
+    rows = one.speech.target.items()
+    noisy = {name: row | {"wav": f"noisy/{name}"} for name, row in rows}
+    one.speech = replace(one.speech, target=noisy)
+    with pytest.raises(SelectionError, match=r"target=6 \(.*, not 6 \("):
+        one._check_request("start")
+
+
+def test_an_optimiser_cannot_change(adaptation):
+    adaptation()._check_request("start")
+    one = adaptation()
+    one.hparams["opt_class"] = functools.partial(torch.optim.SGD, lr=0.1)
+    with pytest.raises(SelectionError, match="Adam, not torch.*SGD, lr=0.1"):
+        one._check_request("start")
+
+
+def test_other_splits_may_be_measured_on_in_the_same_folder(adaptation):
+    def run(*names, words):
+        one = adaptation()
+        kept = {n: one.speech.target[n] | {"wrd": words} for n in names}
+        one.speech = replace(one.speech, tests={"target/dev": kept})
+        return one.run()
+
+    first = run("0", "1", words="GO")
+    again = run("0", "1", words="GO")
+    assert again == first
+    other = run("2", words="GO LEFT")
+    for when in ("before", "after"):
+        [(name, (_, words))] = other[when]["target/dev"]["utterances"].items()
+        assert (name, words) == ("2", 2)
+
+
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_a_stage_that_fails_leaves_the_model_as_it_was(adaptation, name):
+    one = as_model(adaptation(), name)
+    start = fingerprint(one.encoder)
+    fit = one._fit
+
+    def interrupted(*arguments):
+        fit(*arguments)
+        raise KeyboardInterrupt
+
+    one._fit = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        one.run()
+    assert fingerprint(one.encoder) == start
+    one._fit = fit
+    one.run()
 
 
 def test_model_e_replays_and_leaves_a_patch(adaptation):
@@ -264,3 +323,12 @@ def test_a_model_in_int8_is_refused(adaptation):
     one.encoder = int8_model(one.encoder)
     with pytest.raises(ExportError, match="is in int8"):
         one.run()
+
+
+def test_options_of_the_yaml_reach_the_brain(adaptation):
+    """The host's run options hold a default value for every option."""
+    _, run_opts, _ = sb.parse_arguments(["a.yaml", "--device=cpu"])
+    one = adaptation(max_grad_norm=0.5)
+    one = DomainAdaptation(one.recogniser, one.speech, one.hparams, run_opts)
+    assert one._brain().max_grad_norm == 0.5
+    assert one._option("max_grad_norm", 5.0) == 0.5

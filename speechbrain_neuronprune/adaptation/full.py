@@ -9,6 +9,12 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.adaptation.overlay import hold_still, lift
+from speechbrain_neuronprune.adaptation.running import (
+    note_ended,
+    note_running,
+    refuse_adapted,
+)
+from speechbrain_neuronprune.errors import SelectionError
 
 
 class FullUpdate:
@@ -31,6 +37,11 @@ class FullUpdate:
         Changed in place: all of its parameters learn until the update is
         finished or undone.
 
+    Raises
+    ------
+    SelectionError
+        If the model is already being adapted.
+
     Example
     -------
     >>> model = nn.Linear(2, 1).requires_grad_(False)
@@ -42,7 +53,9 @@ class FullUpdate:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        refuse_adapted(model, SelectionError)
         self.model = model
+        note_running(self)
         self._start = _copy(model.state_dict())
         self._learned = {
             name: parameter.requires_grad
@@ -75,6 +88,7 @@ class FullUpdate:
             lift(module)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self._learned[name])
+        note_ended(self)
         return self.model
 
 

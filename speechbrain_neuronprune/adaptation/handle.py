@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.adaptation.overlay import (
-    Overlaid,
     Overlay,
     base_of,
     hold_still,
     lay_over,
     lift,
 )
+from speechbrain_neuronprune.adaptation.running import refuse_adapted
 from speechbrain_neuronprune.errors import SelectionError
 
 
@@ -50,7 +50,7 @@ class Adaptation:
     def __init__(
         self, model: nn.Module, overlays: Mapping[str, Overlay]
     ) -> None:
-        _refuse_twice(model)
+        refuse_adapted(model, SelectionError)
         self.model = model
         self.overlays = dict(overlays)
         self.active = True
@@ -177,12 +177,3 @@ def _same_place(own: Tensor | None, other: Tensor | None) -> bool:
     if own is None or other is None or own.shape != other.shape:
         return False
     return own.is_floating_point() or torch.equal(own.cpu(), other.cpu())
-
-
-def _refuse_twice(model: nn.Module) -> None:
-    for path, module in model.named_modules():
-        if isinstance(module, Overlaid):
-            raise SelectionError(
-                f"The layer {path or type(model).__name__} is already being "
-                "adapted; finish() or undo() that adaptation first."
-            )

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.adaptation.fingerprint import digest, fingerprint
-from speechbrain_neuronprune.adaptation.overlay import Overlaid
+from speechbrain_neuronprune.adaptation.running import refuse_adapted
 from speechbrain_neuronprune.errors import PatchError
 from speechbrain_neuronprune.files import PathLike, atomic_path
 
@@ -47,6 +47,16 @@ class PatchEntry:
     dim: int
     index: Tensor
     values: Tensor
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether the model has these places, and values for all are here."""
+        parameter = dict(model.named_parameters()).get(self.parameter)
+        if parameter is None or self.dim not in range(parameter.ndim):
+            return False
+        shape = list(parameter.shape)
+        inside = (self.index >= 0) & (self.index < shape[self.dim])
+        shape[self.dim] = len(self.index)
+        return bool(inside.all()) and list(self.values.shape) == shape
 
     @torch.no_grad()
     def put(self, model: nn.Module) -> None:
@@ -205,6 +215,8 @@ def _content(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         content = json.loads(metadata.get("patch", "{}"))
     except ValueError:
         content = {}
+    if not isinstance(content, dict):
+        content = {}
     if content.get("format") != FORMAT:
         raise PatchError(
             f"The file {path} is no domain patch; give the path of a file "
@@ -231,8 +243,9 @@ class DomainPatches:
     Arguments
     ---------
     model : nn.Module
-        The starting model of the adaptations. While a patch is in use, its
-        parameters must not be changed by anything else.
+        The starting model of the adaptations. As long as patches are switched
+        on it, nothing else must give its parameters other values; to move it,
+        or to convert it to another precision, does no harm.
 
     Raises
     ------
@@ -261,7 +274,7 @@ class DomainPatches:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        _refuse_adapted(model)
+        refuse_adapted(model, PatchError)
         self.model = model
         self.fingerprint = fingerprint(model)
         self.active: str | None = None
@@ -286,7 +299,8 @@ class DomainPatches:
         Raises
         ------
         PatchError
-            If the patch belongs to another model, or the name is taken.
+            If the patch belongs to another model or does not fit it, or the
+            name is taken.
         """
         if name in self._patches:
             raise PatchError(
@@ -298,6 +312,12 @@ class DomainPatches:
                 f"this model is {self.fingerprint}; put it on the very model "
                 "that its adaptation started from."
             )
+        for entry in patch.entries:
+            if not entry.fits(self.model):
+                raise PatchError(
+                    f"The patch {name!r} does not fit the model at "
+                    f"{entry.parameter}; repeat the adaptation."
+                )
         self._patches[name] = patch
 
     def use(self, name: str | None) -> None:
@@ -314,25 +334,29 @@ class DomainPatches:
             If there is no such patch, or the model is being adapted just
             now.
         """
-        _refuse_adapted(self.model)
+        refuse_adapted(self.model, PatchError)
         if name is not None and name not in self._patches:
             raise PatchError(
                 f"There is no patch {name!r}; add it first, or use one of "
                 f"{self.names}."
             )
+        self._restore()
+        if name is not None:
+            self._put_on(name)
+
+    def _restore(self) -> None:
         for entry in self._replaced:
             entry.put(self.model)
-        entries = self._patches[name].entries if name is not None else ()
+        self._replaced, self.active = [], None
+
+    def _put_on(self, name: str) -> None:
+        """All of a patch, or if that cannot be, nothing."""
+        entries = self._patches[name].entries
         self._replaced = [entry.taken_from(self.model) for entry in entries]
-        for entry in entries:
-            entry.put(self.model)
+        try:
+            for entry in entries:
+                entry.put(self.model)
+        except BaseException:
+            self._restore()
+            raise
         self.active = name
-
-
-def _refuse_adapted(model: nn.Module) -> None:
-    if any(isinstance(module, Overlaid) for module in model.modules()):
-        raise PatchError(
-            f"This {type(model).__name__} is being adapted just now, so "
-            "patches cannot be put on it; finish() or undo() the adaptation "
-            "first."
-        )

@@ -5,6 +5,7 @@ Authors
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,7 +128,10 @@ def save_labels(labels: Mapping[str, PseudoLabel], path: PathLike) -> None:
         path,
         {
             # JSON knows no infinity.
-            name: [label.tokens, label.confidence if label.tokens else None]
+            name: [
+                label.tokens,
+                label.confidence if math.isfinite(label.confidence) else None,
+            ]
             for name, label in labels.items()
         },
     )

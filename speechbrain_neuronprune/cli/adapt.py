@@ -136,7 +136,8 @@ def adapt(
             for split in splits
         },
     }
-    speech = DomainSpeech(read=reader(recogniser.audio_normalizer), **parts)
+    read = reader(recogniser.audio_normalizer, keep=loaded["cache_audio"])
+    speech = DomainSpeech(read=read, **parts)
     adaptation = DomainAdaptation(
         recogniser, speech, loaded, {"device": device}
     )

@@ -20,7 +20,11 @@ from speechbrain_neuronprune.analysis.speech import (
     read_speech,
 )
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.training.dataio import Rows, speech_dataset
+from speechbrain_neuronprune.training.dataio import (
+    Rows,
+    merge_rows,
+    speech_dataset,
+)
 
 
 def rows_of(
@@ -41,26 +45,39 @@ def rows_of(
     -------
     dict
         Utterance to row, as ``dataio`` describes it.
+
+    Raises
+    ------
+    DataError
+        If a split cannot be read, or two have an utterance of the same name.
     """
+    return merge_rows(
+        (str(Path(folder, split)), _rows_of_split(folder, split, labelled))
+        for split in splits
+    )
+
+
+def _rows_of_split(folder: str, split: str, labelled: bool) -> Rows:
     return {
         one.name: {
             "wav": str(one.path),
             "duration": one.seconds,
             "wrd": " ".join(one.words),
         }
-        for split in splits
         for one in read_speech(folder, split, labelled).utterances
     }
 
 
-def reader(normalize: Normalizer) -> Callable[[str], Tensor]:
-    """Make what reads audio at the model's rate, and keeps it in memory.
+def reader(normalize: Normalizer, keep: bool = True) -> Callable[[str], Tensor]:
+    """Make what reads audio at the model's rate.
 
     Arguments
     ---------
     normalize : callable
         Brings samples to the model's rate, for instance the
         ``audio_normalizer`` of SpeechBrain's interfaces.
+    keep : bool
+        Whether what was read stays in memory.
 
     Returns
     -------
@@ -69,7 +86,6 @@ def reader(normalize: Normalizer) -> Callable[[str], Tensor]:
         ends too early.
     """
 
-    @functools.cache
     def read(path: str) -> Tensor:
         about = soundfile.info(path)
         utterance = Utterance(
@@ -77,7 +93,7 @@ def reader(normalize: Normalizer) -> Callable[[str], Tensor]:
         )
         return normalize(load_audio(utterance), utterance.rate)
 
-    return read
+    return functools.cache(read) if keep else read
 
 
 def datasets(

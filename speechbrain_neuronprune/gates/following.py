@@ -134,7 +134,12 @@ class OptimizerFollower:
     def advance(self, held: set[nn.Parameter]) -> None:
         """Count a step, if the optimiser that sets the pace took it."""
         pulls = self.pulls
-        if pulls and pulls[-1][0].logits in held:
+        if not pulls:
+            return
+        gate = pulls[-1][0]
+        # Logits that were frozen before they were decided learn no more.
+        learns = gate.logits.requires_grad or gate.is_decided
+        if learns and gate.logits in held:
             self.schedule.advance()
 
 

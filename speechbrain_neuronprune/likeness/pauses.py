@@ -67,7 +67,8 @@ def pauses(speech: np.ndarray, rate: int) -> list[np.ndarray]:
     Returns
     -------
     list of np.ndarray
-        Stretches of at least 50 ms, 15 % of the recording in all or less.
+        Copies of stretches of at least 50 ms, 15 % of the recording in all or
+        less.
 
     Example
     -------
@@ -86,7 +87,7 @@ def pauses(speech: np.ndarray, rate: int) -> list[np.ndarray]:
     )
     middle = SMOOTHED // 2 * hop  # of the frames that are summed up
     stretches = [
-        speech[middle + first * hop : middle + last * hop + frame]
+        speech[middle + first * hop : middle + last * hop + frame].copy()
         for first, last in _runs(power <= np.quantile(power, QUIETEST))
     ]
     return [one for one in stretches if len(one) >= SHORTEST * rate]

@@ -111,7 +111,7 @@ def neurons_table(analysis: dict[str, Any]) -> str:
             order = one["order"]
             hyper = order[len(order) - one["hyper"] :]
             ends = (order[: one["hypo"]], hyper[::-1])
-            cells = [f"<code>{_numbers(units)}</code>" for units in ends]
+            cells = [f"<code>{escape(_numbers(u))}</code>" for u in ends]
             rows.append(row_of(f"{name}, {criterion}", cells))
     return template.DETAILS.substitute(
         title="Hypo and hyper neurons, as numbers",

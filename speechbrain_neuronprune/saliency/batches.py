@@ -30,7 +30,8 @@ class Batch:
     index : int
         Its place in the stream.
     x : torch.Tensor
-        The model's input, (batch, time, features) or (batch, features).
+        The model's input, (batch, time, features), (batch, samples) or
+        (batch, features).
     lengths : torch.Tensor or None
         Relative lengths (batch,), 1 being the longest; None if nothing is
         padded.
@@ -81,9 +82,9 @@ class Batch:
 
 
 def _longest_is_one(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut off what is padding in all utterances: models may rely on it, as
-    SpeechBrain's RNNs do. Without an axis of time there is none."""
-    if x.ndim < 3:
+    """Cut off what is padding in all utterances, frames or samples: models
+    may rely on it, as SpeechBrain's RNNs do."""
+    if lengths.max() == 1:
         return x, lengths
     frames = (lengths * x.shape[1]).round()
     longest = max(int(frames.max()), 1)

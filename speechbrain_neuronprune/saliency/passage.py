@@ -59,6 +59,18 @@ class Passage:
                 f"{len(self.batch.x)} utterances, not (batch, time, "
                 "features); leave the group out with targets=."
             )
+        self._refuse_tokens()
         return self.batch.speech(
             shape, self.tap.time_first, self.units.device, stride
+        )
+
+    def _refuse_tokens(self) -> None:
+        """The lengths are of speech, those of tokens are not known here."""
+        lengths = self.batch.lengths
+        if not self.tap.of_tokens or lengths is None or lengths.min() == 1:
+            return
+        raise SaliencyError(
+            f"Group {self.tap.name} is in a decoder and sees tokens, of which "
+            "the lengths of the speech do not say where they end; leave the "
+            "group out with targets=, or give one utterance at a time."
         )

@@ -86,12 +86,13 @@ def differentiating(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(required_grad)
 
 
-def without_gradients(
-    measures: Mapping[Tap, Sequence[Measure]],
+def at_their_taps(
+    measures: Mapping[Tap, Sequence[Measure]], with_gradients: bool
 ) -> dict[Tap, list[Measure]]:
-    """The measures that need none, at the taps that have such."""
+    """The measures that need gradients, or those that need none, at the taps
+    that have such."""
     chosen = {
-        tap: [one for one in at_tap if not one.needs_gradient]
+        tap: [one for one in at_tap if one.needs_gradient == with_gradients]
         for tap, at_tap in measures.items()
     }
     return {tap: at_tap for tap, at_tap in chosen.items() if at_tap}
@@ -130,8 +131,8 @@ class StreamingPass:
     ) -> None:
         self.model = model
         self.measures = measures
-        self.needs_gradient = any(one.needs_gradient for one in self._all())
-        self.listening = without_gradients(measures)
+        self.listening = at_their_taps(measures, with_gradients=False)
+        self.differentiating = at_their_taps(measures, with_gradients=True)
         self.frame_stride = frame_stride
         self.gradient_stride = gradient_stride
         self.window = window
@@ -162,7 +163,7 @@ class StreamingPass:
     def _hear(self, batch: Batch) -> None:
         """The model hears every utterance once, some with gradients."""
         chosen, others = None, batch
-        if self.needs_gradient:
+        if self.differentiating:
             chosen, others = batch.split(self.gradient_stride)
         if others is not None and self.listening:
             self._listen(others)
@@ -171,7 +172,8 @@ class StreamingPass:
                 self._differentiate(chosen)
 
     def _listen(self, batch: Batch) -> None:
-        """Measures see a layer at once, but for those that need gradients."""
+        """Measures see a layer at once: later, a model that works in place
+        may have written something else there."""
 
         def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
             passage = Passage(tap, batch, inputs, units)
@@ -181,21 +183,34 @@ class StreamingPass:
             self.forward(self.model, batch.x, batch.lengths)
 
     def _differentiate(self, batch: Batch) -> None:
-        """For a gradient the model has to finish first."""
+        """For a gradient the model has to finish first; measures that need
+        none do not wait for it."""
         kept: list[Passage] = []
+        hearing = True
 
         def receive(tap: Tap, inputs: Tensor, units: Tensor) -> None:
-            kept.append(Passage(tap, batch, inputs, units))
+            if not hearing:  # what gradient checkpointing computes again
+                return
+            passage = Passage(tap, batch, inputs, units)
+            self._update(passage, self.listening.get(tap, ()))
+            if tap in self.differentiating:
+                kept.append(passage)
 
         with tapped(self.measures, receive, differentiable=True):
             output = self.forward(self.model, batch.x, batch.lengths)
+            hearing = False
             differentiate(self.loss(output, batch.x, batch.lengths), kept)
         for passage in kept:
-            self._update(passage, self.measures[passage.tap])
+            # For a gradient all frames count.
+            self._update(passage, self.differentiating[passage.tap], stride=1)
 
-    def _update(self, passage: Passage, measures: Sequence[Measure]) -> None:
-        # For a gradient all frames count.
-        stride = 1 if passage.gradient is not None else self.frame_stride
+    def _update(
+        self,
+        passage: Passage,
+        measures: Sequence[Measure],
+        stride: int | None = None,
+    ) -> None:
+        stride = stride or self.frame_stride
         # The model may run in half precision, but sums shall not.
         device = passage.units.device.type
         with torch.no_grad(), torch.autocast(device, enabled=False):

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from speechbrain.lobes.models.transformer.Transformer import (
+    TransformerDecoderLayer,
+)
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import SaliencyError
@@ -37,12 +40,15 @@ class Tap:
     time_first : bool
         Whether both see (time, batch, features): SpeechBrain's
         ``PositionalwiseFeedForward`` swaps the two before its layers.
+    of_tokens : bool
+        Whether the group is in a decoder's layer, whose time is tokens.
     """
 
     name: str
     producer: nn.Linear
     consumer: nn.Linear
     time_first: bool = False
+    of_tokens: bool = False
 
     @property
     def inputs(self) -> int:
@@ -87,8 +93,18 @@ def find_taps(model: nn.Module, targets: Targets = None) -> list[Tap]:
             "ffn) to measure; give a model with at least two Linear layers in "
             "a row or with feed-forward modules."
         )
+    decoders = tuple(
+        f"{path}."
+        for path, module in model.named_modules()
+        if isinstance(module, TransformerDecoderLayer)
+    )
     return [
-        Tap(group.name, *linears_of(model, group), group.kind == "ffn")
+        Tap(
+            group.name,
+            *linears_of(model, group),
+            time_first=group.kind == "ffn",
+            of_tokens=group.name.startswith(decoders),
+        )
         for group in groups
     ]
 

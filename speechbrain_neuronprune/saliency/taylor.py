@@ -96,6 +96,14 @@ def differentiate(loss: Any, seen: list[Passage]) -> None:
     ------
     SaliencyError
         If the loss is no scalar, or was computed without the groups.
+
+    Example
+    -------
+    >>> units = torch.ones(2, 3, requires_grad=True)
+    >>> passage = Passage(None, None, inputs=units, units=units)
+    >>> differentiate((units * units).sum(), [passage])
+    >>> passage.gradient[0]
+    tensor([2., 2., 2.])
     """
     if not torch.is_tensor(loss) or loss.numel() != 1:
         raise SaliencyError(
@@ -103,16 +111,23 @@ def differentiate(loss: Any, seen: list[Passage]) -> None:
             "loss= that sums over utterances and frames."
         )
     if seen and not loss.requires_grad:
-        raise SaliencyError(
-            "The loss does not depend on the activations of group "
-            f"{seen[0].tap.name}; give a forward= and a loss= that neither "
-            "detach them nor switch gradients off."
-        )
+        raise _independent(seen[0])
     gradients = torch.autograd.grad(
         loss, [passage.units for passage in seen], allow_unused=True
     )
     for passage, gradient in zip(seen, gradients, strict=True):
+        if gradient is None:
+            raise _independent(passage)
         passage.gradient = gradient
+
+
+def _independent(passage: Passage) -> SaliencyError:
+    return SaliencyError(
+        "The loss does not depend on the activations of group "
+        f"{passage.tap.name}; give a forward= and a loss= that neither detach "
+        "them nor switch gradients off (reentrant checkpointing does), or "
+        "leave the group out with targets=."
+    )
 
 
 def _describe(loss: Any) -> str:

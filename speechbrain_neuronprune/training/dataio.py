@@ -9,7 +9,9 @@ Authors
 """
 
 import functools
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.files import PathLike, glance
 
 Rows = dict[str, dict[str, Any]]
 
@@ -35,11 +37,86 @@ def read_rows(*manifests: PathLike) -> Rows:
     -------
     dict
         Utterance to row.
+
+    Raises
+    ------
+    DataError
+        If two of them have an utterance of the same name.
+    """
+    names = map(str, manifests)
+    return merge_rows((name, load_data_csv(name)) for name in names)
+
+
+def merge_rows(parts: Iterable[tuple[str, Rows]]) -> Rows:
+    """Put the rows of several places together.
+
+    Arguments
+    ---------
+    parts : iterable of tuple of str and dict
+        What to call a place in a message, and its rows.
+
+    Returns
+    -------
+    dict
+        Utterance to row.
+
+    Raises
+    ------
+    DataError
+        If two places have an utterance of the same name, as copies of one
+        corpus have: one of them would be lost.
+
+    Example
+    -------
+    >>> sorted(merge_rows([("a.csv", {"1": {}}), ("b.csv", {"2": {}})]))
+    ['1', '2']
     """
     rows: Rows = {}
-    for manifest in manifests:
-        rows |= load_data_csv(str(manifest))
+    places: dict[str, str] = {}
+    for place, more in parts:
+        for name, row in more.items():
+            if name in rows:
+                raise DataError(
+                    f"An utterance named {name} is in {places[name]} and in "
+                    f"{place}; leave one of these splits out, or rename its "
+                    "utterances."
+                )
+            rows[name], places[name] = row, place
     return rows
+
+
+def speech_key(rows: Mapping[str, Any]) -> str:
+    """Say which speech this is, so that other speech can be told from it.
+
+    Arguments
+    ---------
+    rows : mapping
+        Utterance to row.
+
+    Returns
+    -------
+    str
+        How many utterances there are, and a checksum of their names, words,
+        lengths, and a glance at their audio (wherever it lies). Not of
+        labels.
+
+    Example
+    -------
+    >>> rows = {"a": {"wav": "a.flac", "duration": 1.0, "wrd": "GO"}}
+    >>> speech_key(rows) == speech_key({"a": rows["a"] | {"wrd": "STOP"}})
+    False
+    """
+    sha = hashlib.sha256()
+    for name, row in sorted(rows.items()):
+        said = f"{name} {float(row['duration']):.3f} {row['wrd']} "
+        sha.update(said.encode())
+        sha.update(_audio_key(row["wav"]))
+    return f"{len(rows)} ({sha.hexdigest()[:12]})"
+
+
+def _audio_key(wav: str) -> bytes:
+    # With a ``read`` of its own, a path need not be one.
+    return glance(wav) if Path(wav).is_file() else wav.encode()
 
 
 def with_tokens(rows: Mapping[str, Any], tokenizer: Any, blank: int) -> Rows:

@@ -47,6 +47,54 @@ def beginning(path: PathLike) -> Iterator[None]:
         ) from error
 
 
+def given(run_opts: RunOptions | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that somebody gave, which go before those of the yaml.
+
+    Arguments
+    ---------
+    run_opts : RunOptions or mapping or None
+        As for a Brain. ``RunOptions`` hold the host's default values, too.
+
+    Returns
+    -------
+    dict
+        Option to value, without defaults.
+
+    Example
+    -------
+    >>> given(RunOptions.from_dictionary({"max_grad_norm": 2.0}))
+    {'max_grad_norm': 2.0}
+    """
+    if isinstance(run_opts, RunOptions):
+        return {name: run_opts[name] for name in run_opts.overridden_args}
+    return dict(run_opts or {})
+
+
+def device_of(
+    hparams: Mapping[str, Any], run_opts: RunOptions | Mapping[str, Any] | None
+) -> str:
+    """The device that a Brain will take.
+
+    Arguments
+    ---------
+    hparams : mapping
+        The yaml, loaded.
+    run_opts : RunOptions or mapping or None
+        What the command line says; it goes before the yaml.
+
+    Returns
+    -------
+    str
+        For instance ``cpu``.
+
+    Example
+    -------
+    >>> device_of({"device": "cuda:0"}, {"device": "cpu"})
+    'cpu'
+    """
+    return {**hparams, **given(run_opts)}.get("device") or infer_device()
+
+
 def check_precision(
     hparams: Mapping[str, Any], run_opts: RunOptions | Mapping[str, Any]
 ) -> None:
@@ -71,10 +119,8 @@ def check_precision(
     ...
     speechbrain_neuronprune.errors.TrainingError: The precision fp16 needs ...
     """
-    if isinstance(run_opts, RunOptions):
-        run_opts = {name: run_opts[name] for name in run_opts.overridden_args}
-    options = {**hparams, **run_opts}
-    device = options.get("device") or infer_device()
+    options = {**hparams, **given(run_opts)}
+    device = device_of(hparams, run_opts)
     for name in ("precision", "eval_precision"):
         if options.get(name) == "fp16" and device == "cpu":
             raise TrainingError(

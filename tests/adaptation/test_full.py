@@ -5,12 +5,15 @@ Authors
 """
 
 import copy
+import gc
 
 import pytest
 import torch
 from torch import nn
 
 from speechbrain_neuronprune.adaptation.full import FullUpdate
+from speechbrain_neuronprune.adaptation.selective import selective_update
+from speechbrain_neuronprune.errors import SelectionError
 
 
 @pytest.fixture
@@ -63,3 +66,27 @@ def test_norms_keep_their_statistics(model):
     assert type(norm) is nn.BatchNorm1d
     model(torch.randn(8, 3))
     assert not norm.running_mean.equal(expected)
+
+
+def test_one_adaptation_at_a_time(model):
+    update = FullUpdate(model)
+    for begin in (FullUpdate, choose_some):
+        with pytest.raises(SelectionError, match="already being adapted"):
+            begin(model)
+    assert all(p.requires_grad for p in model.parameters())
+    update.finish()
+    selective = choose_some(model)
+    with pytest.raises(SelectionError, match="already being adapted"):
+        FullUpdate(model)
+    selective.undo()
+
+
+def choose_some(model):
+    return selective_update(model, {"0": torch.arange(4) < 2})
+
+
+def test_one_that_nobody_holds_is_not_waited_for():
+    model = nn.Linear(2, 2)
+    FullUpdate(model)
+    gc.collect()
+    FullUpdate(model).undo()

@@ -260,7 +260,65 @@ def test_not_while_the_model_is_being_adapted(chain):
     patches = DomainPatches(chain.model)
     patches.add("a", patch)
     selective_update(chain.model, chain.selection)
-    with pytest.raises(PatchError, match="being adapted just now"):
+    with pytest.raises(PatchError, match="already being adapted"):
         patches.use("a")
-    with pytest.raises(PatchError, match="being adapted just now"):
+    with pytest.raises(PatchError, match="already being adapted"):
         DomainPatches(chain.model)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"parameter": "nowhere"},
+        {"dim": 2},
+        {"dim": -1},
+        {"index": torch.tensor([0, 99])},
+        {"index": torch.tensor([0, -1])},
+        {"values": torch.zeros(2, 1)},
+    ],
+)
+def test_a_patch_that_does_not_fit_is_refused(chain, broken):
+    patch, _ = adapt(chain)
+    first = {
+        "parameter": patch.entries[0].parameter,
+        "dim": patch.entries[0].dim,
+        "index": torch.tensor([0, 1]),
+        "values": patch.entries[0].values[:2],
+    }
+    other = PatchEntry(**{**first, **broken})
+    patches = DomainPatches(chain.model)
+    message = f"'a' does not fit the model at {other.parameter}; repeat"
+    with pytest.raises(PatchError, match=message):
+        patches.add(
+            "a", DomainPatch(patch.fingerprint, [*patch.entries, other])
+        )
+    assert patches.names == []
+
+
+def test_a_patch_is_on_as_a_whole_or_not_at_all(
+    chain, monkeypatch, snapshot, is_unchanged
+):
+    before = snapshot(chain.model)
+    patch, _ = adapt(chain)
+    patches = DomainPatches(chain.model)
+    patches.add("a", patch)
+    put, last = PatchEntry.put, patch.entries[-1]
+
+    def fail(entry, model):
+        if entry is last:
+            raise KeyboardInterrupt
+        put(entry, model)
+
+    monkeypatch.setattr(PatchEntry, "put", fail)
+    with pytest.raises(KeyboardInterrupt):
+        patches.use("a")
+    assert len(patch.entries) > 1
+    assert patches.active is None
+    assert is_unchanged(chain.model, before)
+
+
+def test_metadata_that_are_no_object_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"patch": "[1]"})
+    with pytest.raises(PatchError, match="is no domain patch"):
+        DomainPatch.load(path)

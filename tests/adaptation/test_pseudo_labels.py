@@ -69,3 +69,12 @@ def test_a_file_brings_everything_back(tmp_path):
     labels = {"a": PseudoLabel([1, 2], 0.5), "b": PseudoLabel([], -math.inf)}
     save_labels(labels, tmp_path / "labels.json")
     assert load_labels(tmp_path / "labels.json") == labels
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_confidences_that_json_does_not_know_are_kept_as_none(tmp_path, value):
+    labels = {"a": PseudoLabel([1], value), "b": PseudoLabel([2], 0.5)}
+    save_labels(labels, tmp_path / "labels.json")
+    loaded = load_labels(tmp_path / "labels.json")
+    assert loaded["a"] == PseudoLabel([1], -math.inf)
+    assert loaded["b"] == labels["b"]

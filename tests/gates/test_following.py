@@ -349,3 +349,15 @@ def test_gates_that_are_replaced_set_no_pace():
         apply_masks(model, PruningPlan({name: everything}))
         step(model, torch.optim.Adam(model.parameters()))
         assert schedule.step == steps
+
+
+def test_frozen_logits_set_no_pace():
+    """As while a model with gates is adapted, with frozen gates."""
+    model, schedule = make(gamma=0.0)
+    optimizer = torch.optim.Adam(model.parameters())
+    logits_of(model).requires_grad_(False)
+    step(model, optimizer)
+    assert schedule.step == 0
+    logits_of(model).requires_grad_(True)
+    step(model, optimizer)
+    assert schedule.step == 1

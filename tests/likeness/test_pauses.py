@@ -73,3 +73,9 @@ def test_a_loop_does_not_change_what_it_joins():
     stretch = np.ones(900)
     loop((stretch,), 5000, RATE, np.random.RandomState(0))
     assert (stretch == 1.0).all()
+
+
+def test_pauses_do_not_keep_the_recording_in_memory():
+    speech = np.random.RandomState(0).standard_normal(16000)
+    speech[4000:6000] *= 0.01
+    assert all(one.base is None for one in pauses(speech, 16000))

@@ -90,3 +90,11 @@ def test_systems_are_compared_with_the_first():
     assert head == ["", "base", "&lt;A&gt;"]
     assert dev == ["dev", "10.00 %", "12.00 % +20.0 %"]
     assert far == ["far", "–", "30.00 %"]
+
+
+def test_what_stands_in_the_file_cannot_be_a_tag(analysis):
+    for layer in analysis["layers"].values():
+        for one in layer["saliency"].values():
+            one["order"] = ["<script>", *one["order"]]
+            one["hypo"] = 1
+    assert "<script>" not in neurons_table(analysis)

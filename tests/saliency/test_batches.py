@@ -163,3 +163,17 @@ def test_layers_of_one_shape_share_the_answer():
     [turned] = batch.speech((7, 2), True)
     assert turned is not shared
     assert turned.times.tolist() == shared.times.tolist()
+
+
+def test_samples_are_cut_like_frames():
+    """SpeechBrain's RNNs rely on a longest length of one."""
+    x = torch.arange(12.0).view(2, 6)
+    batch = Batch(0, x, torch.tensor([1.0, 0.5]))
+    _, others = batch.split(2)
+    assert others.x.tolist() == [[6.0, 7.0, 8.0]]
+    assert others.lengths.tolist() == [1.0]
+
+
+def test_features_without_time_are_not_cut():
+    batch = Batch(0, torch.ones(2, 6), torch.ones(2))
+    assert [part.x.shape for part in batch.split(2)] == [(1, 6), (1, 6)]

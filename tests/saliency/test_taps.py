@@ -6,9 +6,11 @@ Authors
 
 import pytest
 import torch
+from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from torch import nn
 
 from speechbrain_neuronprune.errors import SaliencyError, UnitsError
+from speechbrain_neuronprune.saliency import rank_neurons
 from speechbrain_neuronprune.saliency.taps import find_taps, tapped
 
 
@@ -87,3 +89,29 @@ def test_hooks_are_gone_afterwards(make_stack):
     with pytest.raises(RuntimeError), tapped(find_taps(stack), print):
         stack(torch.randn(2, 3))
     assert not any(module._forward_pre_hooks for module in stack.modules())
+
+
+def test_a_decoder_hears_tokens_of_which_no_lengths_are_known():
+    model = TransformerASR(
+        tgt_vocab=6,
+        input_size=4,
+        d_model=8,
+        nhead=2,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        d_ffn=8,
+    )
+    tokens = torch.ones(2, 3, dtype=torch.long)
+
+    def forward(model, x, lengths):
+        return model(x, tokens[: len(x)], lengths)
+
+    speech = torch.randn(2, 20, 4)
+    padded = (speech, torch.tensor([1.0, 0.5]))
+    with pytest.raises(SaliencyError, match="decoder and sees tokens"):
+        rank_neurons(model, [padded], "activation", "ffn", forward=forward)
+    encoder = ["encoder.*pos_ffn"]
+    assert rank_neurons(model, [padded], "activation", encoder, forward=forward)
+    alone = [(speech[:1], torch.ones(1))]
+    scores = rank_neurons(model, alone, "activation", "ffn", forward=forward)
+    assert any(name.startswith("decoder") for name in scores)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from speechbrain.nnet.RNN import LSTM
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from speechbrain_neuronprune.errors import SaliencyError
 from speechbrain_neuronprune.saliency import measure_saliency, rank_neurons
@@ -274,7 +275,8 @@ def test_a_loss_that_cannot_be_used_is_refused(
         rank_neurons(stack, speech, "taylor", **options)
 
 
-def test_a_group_that_the_loss_ignores_scores_zero(make_stack, draw_speech):
+def test_a_group_that_the_loss_ignores_is_refused(make_stack, draw_speech):
+    """Zeros would rank its units by chance."""
     stack = make_stack(5, 7, 6, 4)
 
     def forward(model, x, lengths):
@@ -282,9 +284,63 @@ def test_a_group_that_the_loss_ignores_scores_zero(make_stack, draw_speech):
         model[3:](hidden)
         return hidden
 
-    scores = rank_neurons(stack, draw_speech([12]), "taylor", forward=forward)
+    speech = draw_speech([12])
+    message = "of group 2; .* leave the group out with targets="
+    with pytest.raises(SaliencyError, match=message):
+        rank_neurons(stack, speech, "taylor", forward=forward)
+    scores = rank_neurons(stack, speech, "taylor", ["0"], forward=forward)
     assert (scores["0"] > 0).any()
-    assert (scores["2"] == 0).all()
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, stack, reentrant):
+        super().__init__()
+        self.stack, self.reentrant = stack, reentrant
+
+    def forward(self, x):
+        return checkpoint(self.stack, x, use_reentrant=self.reentrant)
+
+
+def test_gradient_checkpointing_changes_nothing(make_stack, draw_speech):
+    """The layers are run again, which must not count."""
+    stack = make_stack(5, 7, 6, 4)
+    speech = draw_speech([12, 9])
+    criteria = ["taylor", "mi", "activation"]
+    plain = measure_saliency(stack, speech, criteria)
+    again = measure_saliency(Checkpointed(stack, False), speech, criteria)
+    for criterion in criteria:
+        for name, scores in plain[criterion].items():
+            assert torch.equal(again[criterion][f"stack.{name}"], scores)
+
+
+def test_reentrant_checkpointing_is_named(make_stack, draw_speech):
+    model = Checkpointed(make_stack(5, 7, 6, 4), True)
+    with pytest.raises(SaliencyError, match="reentrant checkpointing does"):
+        rank_neurons(model, draw_speech([12]), "taylor")
+
+
+def test_a_model_that_works_in_place_is_seen_as_it_was(draw_speech):
+    """With frozen weights nothing keeps it from writing over an input."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(5, 5)
+            self.net = nn.Sequential(
+                nn.Linear(5, 9), nn.Sigmoid(), nn.Linear(9, 5)
+            )
+
+        def forward(self, x):
+            x = self.first(x)
+            x += 3 * self.net(x)
+            return x
+
+    model, speech = Residual().double(), draw_speech([12, 9])
+    together = measure_saliency(model, speech, ["mi", "obs", "taylor"])
+    for criterion in ("mi", "obs"):
+        alone = rank_neurons(model, speech, criterion)
+        for name, scores in alone.items():
+            assert torch.allclose(together[criterion][name], scores)
 
 
 def test_recurrent_layers_before_the_units_are_not_differentiated(draw_speech):

@@ -14,6 +14,7 @@ from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.training.dataio import (
     read_rows,
     speech_dataset,
+    speech_key,
     with_tokens,
 )
 
@@ -67,3 +68,27 @@ def test_manifests_add_up(tmp_path):
         )
     rows = read_rows(*[tmp_path / f"{name}.csv" for name in ROWS])
     assert list(rows) == ["a", "b"] and rows["a"]["duration"] == 1.5
+
+
+def test_names_that_two_manifests_share_are_refused(tmp_path):
+    for name in ("phone", "noisy"):
+        text = "ID,duration,wav,wrd\n1-1-0,1.0,a.flac,GO\n"
+        (tmp_path / f"{name}.csv").write_text(text)
+    message = "named 1-1-0 is in .*phone.csv and in .*noisy.csv; leave one"
+    with pytest.raises(DataError, match=message):
+        read_rows(tmp_path / "phone.csv", tmp_path / "noisy.csv")
+
+
+def test_the_key_of_speech_is_that_of_its_sound_and_words(tmp_path):
+    def rows(folder, sound=b"one", **changes):
+        path = tmp_path / folder / "a.flac"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(sound)
+        row = {"wav": str(path), "duration": "1.0", "wrd": "GO", **changes}
+        return {"1-1-0": row}
+
+    key = speech_key(rows("here"))
+    assert speech_key(rows("there", duration=1.0, labels=[1])) == key
+    assert speech_key(rows("here", sound=b"two")) != key
+    assert speech_key(rows("here", wrd="STOP")) != key
+    assert speech_key({}) != key

@@ -11,6 +11,8 @@ from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.training.experiment import (
     beginning,
     check_precision,
+    device_of,
+    given,
 )
 
 CPU = ["train.yaml", "--device=cpu"]
@@ -52,3 +54,17 @@ def test_a_yaml_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(TrainingError, match=f"Cannot read {path}"):
         with beginning(path):
             path.read_text()
+
+
+def test_defaults_of_the_host_do_not_go_before_the_yaml():
+    _, run_opts, _ = sb.parse_arguments(["a.yaml", "--max_grad_norm=2"])
+    assert given(run_opts) == {"max_grad_norm": 2.0}
+    assert given(None) == {}
+    assert given({"device": "cpu"}) == {"device": "cpu"}
+
+
+def test_a_device_of_the_yaml_counts_where_none_is_given():
+    _, run_opts, _ = sb.parse_arguments(["a.yaml"])
+    assert device_of({"device": "cuda:3"}, run_opts) == "cuda:3"
+    _, run_opts, _ = sb.parse_arguments(CPU)
+    assert device_of({"device": "cuda:3"}, run_opts) == "cpu"

@@ -42,6 +42,7 @@ from speechbrain_neuronprune.training.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.training.experiment import (
     beginning,
     check_precision,
+    device_of,
 )
 
 
@@ -159,7 +160,7 @@ def main(arguments):
     check_precision(hparams, run_opts)
     run_on_main(prepare, args=[hparams])
     recogniser = load_model(
-        hparams["starting_model"], run_opts.get("device", "cpu")
+        hparams["starting_model"], device_of(hparams, run_opts)
     )
     speech = read_speech(hparams)
     results = DomainAdaptation(recogniser, speech, hparams, run_opts).run()
