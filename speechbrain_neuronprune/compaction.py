@@ -155,6 +155,42 @@ def _by_layer(model: nn.Module) -> dict[str, list[UnitGroup]]:
     return layers
 
 
+def shapes_of(
+    model: nn.Module, memo: Mapping[int, Any] | None = None
+) -> nn.Module:
+    """Copy a model without its data: what it holds is on torch's meta device,
+    and what is tied stays tied.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+    memo : mapping, optional
+        As for ``copy.deepcopy``, by id: what the copy shall hold instead.
+
+    Returns
+    -------
+    nn.Module
+        The copy.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3, bias=False))
+    >>> model[1].weight = model[0].weight
+    >>> shapes = shapes_of(model)
+    >>> shapes[0].weight.is_meta, count_parameters(shapes)
+    (True, 12)
+    """
+    empty: dict[int, Any] = {
+        id(buffer): torch.empty_like(buffer, device="meta")
+        for buffer in model.buffers()
+    }
+    for value in model.parameters():
+        shape = torch.empty_like(value, device="meta")
+        empty[id(value)] = nn.Parameter(shape, value.requires_grad)
+    return copy.deepcopy(model, empty | dict(memo or {}))
+
+
 class ParameterCounter:
     """Counts the parameters of compact models without building them.
 
@@ -168,7 +204,7 @@ class ParameterCounter:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.shapes = _without_gates(model).to("meta")
+        self.shapes = _without_gates(shapes_of(model))
 
     def __call__(self, plan: Any) -> int:
         """The number of parameters that ``compact(model, plan)`` has."""

@@ -20,6 +20,7 @@ from speechbrain_neuronprune import (
     attach_adaptive_dropout,
     compact,
     find_units,
+    steer_size,
 )
 from speechbrain_neuronprune.compaction import ParameterCounter
 from speechbrain_neuronprune.models.time_frequency_cnn import TimeFrequencyCNN
@@ -102,6 +103,45 @@ def check(model, plan, *inputs):
     assert (one - two).abs().max() <= TOLERANCE
     assert ParameterCounter(model)(plan) == count_parameters(small)
     return small
+
+
+class TiedOutput(nn.Module):
+    """A chain between an embedding and an output that shares its weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 16)
+        self.chain = nn.Sequential(
+            nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 16)
+        )
+        self.output = nn.Linear(16, 20, bias=False)
+        self.output.weight = self.embedding.weight
+
+    def forward(self, x):
+        return self.output(self.chain(self.embedding(x)))
+
+
+def test_tied_weights_count_once_whatever_the_size_is_solved_by():
+    model = TiedOutput()
+    schedule = RetentionSchedule(steps=10)
+    attach_adaptive_dropout(model, schedule)
+    for gate in adaptive_dropouts(model).values():
+        nn.init.normal_(gate.logits)
+    wanted = pytest.approx(0.6 * count_parameters(model), rel=0.02)
+    solved = PruningPlan.from_retention(model, target_parameters=0.6)
+    assert count_parameters(check(model, solved, torch.arange(20))) == wanted
+    steer_size(model, 0.6)
+    schedule.advance(10)
+    steered = PruningPlan.from_retention(model)
+    assert count_parameters(compact(model, steered)) == wanted
+
+
+def test_a_counter_takes_no_units_of_tied_layers():
+    """Whose shapes stay whole, as in the model."""
+    layers = [nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(4, 4))
+    model[4].weight = model[0].weight
+    assert find_units(ParameterCounter(model).shapes) == find_units(model) == {}
 
 
 def make_chain(stages, widths, bias, nested, wrapped):

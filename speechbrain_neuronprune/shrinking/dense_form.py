@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.compaction import shapes_of
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.shrinking.origins import (
@@ -42,7 +43,7 @@ class DenseForm:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = _shapes_of(model)
+        self.model = _form_of(model)
         self.handles: list[Any] = []
         self.pulls = _pulls_of(model)
         self.keep = {
@@ -189,18 +190,14 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _shapes_of(model: nn.Module) -> nn.Module:
+def _form_of(model: nn.Module) -> nn.Module:
     """A copy without data. What is small stays: the logits are copied,
     buffers shared, and so is c(t)."""
     memo: dict[int, Any] = dict(schedules(model))
     memo |= {id(buffer): buffer for buffer in model.buffers()}
-    gates = adaptive_dropouts(model).values()
-    logits = {id(gate.logits) for gate in gates}
-    for value in model.parameters():
-        if id(value) not in logits:
-            shape = torch.empty_like(value, device="meta")
-            memo[id(value)] = nn.Parameter(shape, value.requires_grad)
-    return copy.deepcopy(model, memo)
+    for gate in adaptive_dropouts(model).values():
+        memo[id(gate.logits)] = copy.deepcopy(gate.logits)
+    return shapes_of(model, memo)
 
 
 def _filled(value: Any, device: torch.device) -> Any:
