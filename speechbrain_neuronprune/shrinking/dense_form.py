@@ -11,6 +11,7 @@ Authors
 
 import copy
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.compaction import shapes_of
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
+from speechbrain_neuronprune.layers.slicing import set_child
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
     narrow_gated,
@@ -27,6 +29,8 @@ from speechbrain_neuronprune.shrinking.origins import (
     trace,
 )
 from speechbrain_neuronprune.units import supported_units
+from speechbrain_neuronprune.units.chains import ELEMENTWISE
+from speechbrain_neuronprune.units.ends import runs_as
 
 # Logits of units that have left, in units of beta. Farther away than whatever
 # settles or steers takes the logits of others.
@@ -67,12 +71,15 @@ class DenseForm:
 
     @torch.no_grad()
     def read_gates(self, live: nn.Module) -> None:
-        """Take over the logits of the units that are left."""
-        whole = adaptive_dropouts(self.model)
-        for name, gate in adaptive_dropouts(live).items():
-            logits = whole[name].logits
-            logits[self.keep[name].to(logits.device)] = gate.logits
-            logits.requires_grad_(gate.logits.requires_grad)
+        """Take over the logits of the units that are left, wherever the model
+        is now."""
+        gates, device = adaptive_dropouts(live), _device(live)
+        for name, whole in adaptive_dropouts(self.model).items():
+            logits = whole.to(device).logits
+            if name in gates:
+                left = gates[name].logits
+                logits[self.keep[name].to(device)] = left.to(logits.dtype)
+                logits.requires_grad_(left.requires_grad)
 
     @torch.no_grad()
     def close(self) -> None:
@@ -95,9 +102,14 @@ class DenseForm:
             for name, origin in origins.items()
             if name in state
         }
-        whole = {}
-        for name, value in self.model.state_dict().items():
-            base = _filled(value, device)
+        dense, whole = self.model.state_dict(), {}
+        # What has left is of the type that what is left may be cast to since.
+        casts = {
+            dense[origin.name].dtype: part.dtype
+            for origin, part in parts.values()
+        }
+        for name, value in dense.items():
+            base = _filled(value, device, casts)
             if name in parts and torch.is_tensor(base):
                 origin, part = parts[name]
                 base = origin.spread(part, base)
@@ -145,23 +157,65 @@ class DenseForm:
     def grow(self, live: nn.Module) -> None:
         """Give a model its shapes back, with zeros for what is gone."""
         state = live.state_dict()
-        device = _device(live)
-        memo: dict[int, Any] = {
-            id(value): nn.Parameter(_filled(value, device), value.requires_grad)
-            for value in self.model.parameters()
-        }
-        whole = copy.deepcopy(self.model, memo | schedules(self.model))
-        whole.train(live.training)
+        modes = {path: m.training for path, m in live.named_modules()}
+        memo = self._entries(live, state) | self._uncut(live)
         for handle in self.handles:
             handle.remove()
         del live.dense_form
-        # Whoever holds the model, or watches it by hooks, still does.
-        old = vars(whole).items()
-        vars(live).update({k: v for k, v in old if "hooks" not in k})
+        for path, module in self.model.named_modules():
+            if id(module) not in memo:  # nor a part of one that was
+                _put(live, path, copy.deepcopy(module, memo))
+        for path, module in live.named_modules():
+            parent = path.rpartition(".")[0]
+            module.training = modes.setdefault(path, modes[parent])
         for name, gate in adaptive_dropouts(live).items():
             if name in self.pulls:
                 follow_optimizer(gate.schedule, [gate], self.pulls[name])
         live.load_state_dict(state)
+
+    def _entries(
+        self, live: nn.Module, state: Mapping[str, Tensor]
+    ) -> dict[int, Any]:
+        """Memo for ``copy.deepcopy``: entries of the old shapes, which learn
+        if what is left of them does."""
+        origins, device = self.origins(live), _device(live)
+        learns = {
+            origins[name].name: value.requires_grad
+            for name, value in live.named_parameters()
+        }
+        memo: dict[int, Any] = dict(schedules(self.model))
+        entries = self.model.named_parameters(), self.model.named_buffers()
+        for name, value in chain(*entries):
+            # Not all buffers are saved.
+            dtype = state.get(name, value).dtype
+            entry = _filled(value, device).to(dtype)
+            if isinstance(value, nn.Parameter):
+                learn = learns.get(name, value.requires_grad)
+                entry = nn.Parameter(entry, learn)
+            memo[id(value)] = entry
+        return memo
+
+    def _uncut(self, live: nn.Module) -> dict[int, Any]:
+        """Memo for ``copy.deepcopy``: outside of layers that were cut, and
+        where nothing is held per unit, modules stay what they are now."""
+        cut = {
+            group.layer
+            for name, group in supported_units(self.model).items()
+            if not self.keep[name].all()
+        }
+        now = dict(live.named_modules(remove_duplicate=False))
+        memo: dict[int, Any] = {}
+        for path, module in self.model.named_modules(remove_duplicate=False):
+            one = now.get(path)
+            inside = any(_is_within(path, layer) for layer in cut)
+            if type(one) is not type(module) or (
+                inside and not runs_as(one, ELEMENTWISE)
+            ):
+                continue
+            memo[id(module)] = one
+            for name, value in module._parameters.items():
+                memo[id(value)] = one._parameters.get(name)
+        return memo
 
 
 def dense_form(model: nn.Module) -> DenseForm | None:
@@ -190,6 +244,20 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
+def _is_within(path: str, layer: str) -> bool:
+    return not layer or f"{path}.".startswith(f"{layer}.")
+
+
+def _put(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module in its place. Whoever holds the model itself, or watches it
+    by hooks, still does."""
+    if path:
+        set_child(model, path, module)
+    else:
+        parts = vars(module).items()
+        vars(model).update({k: v for k, v in parts if "hooks" not in k})
+
+
 def _form_of(model: nn.Module) -> nn.Module:
     """A copy without data. What is small stays: the logits are copied,
     buffers shared, and so is c(t)."""
@@ -200,12 +268,17 @@ def _form_of(model: nn.Module) -> nn.Module:
     return shapes_of(model, memo)
 
 
-def _filled(value: Any, device: torch.device) -> Any:
+def _filled(
+    value: Any,
+    device: torch.device,
+    casts: Mapping[torch.dtype, torch.dtype] | None = None,
+) -> Any:
     if not torch.is_tensor(value):
         return value
+    dtype = (casts or {}).get(value.dtype, value.dtype)
     if value.is_meta:
-        return torch.zeros_like(value, device=device)
-    return value.detach().to(device, copy=True)
+        return torch.zeros_like(value, device=device, dtype=dtype)
+    return value.detach().to(device, dtype, copy=True)
 
 
 def _save_whole(

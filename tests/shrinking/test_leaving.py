@@ -257,13 +257,69 @@ def test_what_grows_back_computes_the_same_and_goes_on():
     torch.testing.assert_close(forward(model, x), before)
     assert count_parameters(model) == dense
     assert whole_form(model) is model
-    assert encoder.ffn_module1[1].ffn[0].out_features < 12  # the old block's
+    assert encoder.ffn_module1[1].ffn[0].out_features == 12  # the same block
     held = [id(p) for group in adam.param_groups for p in group["params"]]
     assert set(held) == {id(p) for p in model.parameters()}
     for number, values in adam.state_dict()["state"].items():
         same(values, states["state"][number], tolerance=0.0)
     shrink(model, PruningPlan(unsealed(model)), [adam])
     torch.testing.assert_close(forward(model, x), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_that_shrank_may_be_cast(dtype):
+    model, _, plan = trained()
+    shrink(model, make_plan(model, "empty first block"))
+    shrink(model, plan)
+    model.to(dtype)
+    state = model.state_dict()
+    cast = build().to(dtype).state_dict()
+    assert {n: v.dtype for n, v in state.items()} == {
+        name: value.dtype for name, value in cast.items()
+    }
+    model.load_state_dict(state)
+    grow(model)
+    same(model.state_dict(), state, tolerance=0.0)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+
+
+def test_what_was_changed_since_the_shrink_stays_so_when_it_grows():
+    model, _, plan = trained()
+    plan.keep["layers.1.convolution_module"][:] = True
+    x = torch.randn(1, 5, 16, dtype=torch.float64)
+    shrink(model.train(), plan)
+    block, other = model.layers
+    norm, inner = model.norm, block.ffn_module1[1].ffn
+    norm.norm.eps = 0.5
+    norm.eval()
+    inner[0].weight.requires_grad_(False)
+    inner[0].eval()
+    inner.get_submodule("2").p = 0.75
+    other.convolution_module.bottleneck[0].bias.requires_grad_(False)
+    before = forward(copy.deepcopy(model).eval(), x)
+    grow(model)
+    assert [*model.layers] == [block, other] and model.norm is norm
+    assert norm.norm.eps == 0.5 and not norm.training
+    grown = block.ffn_module1[1].ffn
+    assert grown[0].out_features == 12
+    assert grown.get_submodule("2").p == 0.75
+    frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
+    assert frozen == [
+        "layers.0.ffn_module1.1.ffn.0.weight",
+        "layers.1.convolution_module.bottleneck.0.bias",
+    ]
+    still = [n for n, m in model.named_modules() if not m.training]
+    assert still == ["layers.0.ffn_module1.1.ffn.0", "norm", "norm.norm"]
+    torch.testing.assert_close(forward(model.eval(), x), before)
+
+
+def test_what_is_tied_to_a_layer_that_was_cut_is_tied_when_it_grows():
+    model = nn.ModuleDict({"chain": chain(), "other": nn.Linear(7, 2)})
+    model["other"].weight = model["chain"][6].weight
+    shrink(model, PruningPlan({"chain.0": torch.arange(9) < 4}))
+    grow(model)
+    assert model["other"].weight is model["chain"][6].weight
+    assert model["chain"][0].out_features == 9
 
 
 def test_settled_units_leave_and_a_resumed_model_knows_them():
