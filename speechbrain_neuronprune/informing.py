@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.gates.informed import InformedDropout
-from speechbrain_neuronprune.units import find_units
+from speechbrain_neuronprune.units import supported_units
 
 # Of the logits beta that training begins with. Two units of three then have
 # retention probabilities as far from each other as sigmoid(-4) and sigmoid(4).
@@ -52,7 +52,7 @@ def noted_importance(model: nn.Module) -> dict[str, Tensor]:
         By group, (units,): to the first order what the loss would change
         without the unit, per parameter of its own.
     """
-    groups = find_units(model)
+    groups = supported_units(model)
     return {
         name: gate.importance.flatten() / groups[name].parameters_per_unit
         for name, gate in adaptive_dropouts(model).items()

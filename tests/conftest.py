@@ -22,6 +22,10 @@ from speechbrain.lobes.models.transformer.TransformerASR import (
 )
 from speechbrain.utils.importutils import LazyModule
 
+from speechbrain_neuronprune import (
+    RetentionSchedule,
+    attach_adaptive_dropout,
+)
 from speechbrain_neuronprune.deploy import evaluation, finalise, sweep
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -67,6 +71,21 @@ def make_encoder():
             "kernel_size": 5,
         }
         return ConformerEncoder(**{**sizes, **changes}).eval()
+
+    return build
+
+
+@pytest.fixture
+def partly_gated(make_encoder):
+    """A function from a kind of gate to an encoder with gates wherever it
+    can have some: its attention has units that cannot be removed."""
+
+    def build(gate):
+        encoder = make_encoder(attention_type="hypermixing")
+        schedule = RetentionSchedule(hold=3)
+        return attach_adaptive_dropout(
+            encoder, schedule, targets=["ffn", "conv"], gate=gate
+        )
 
     return build
 

@@ -37,6 +37,12 @@ def test_importance_is_relative_to_what_units_own(model):
         assert torch.allclose(scores, torch.tensor(6.0 / owned))
 
 
+def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
+    encoder = partly_gated(InformedDropout)
+    scores = noted_importance(encoder)
+    assert scores.keys() == informed_dropouts(encoder).keys() and scores
+
+
 def test_logits_are_normal_in_the_order_of_all_scores(model):
     names = list(informed_dropouts(model))
     assert names == list(adaptive_dropouts(model))

@@ -13,7 +13,7 @@ from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
 from speechbrain_neuronprune.informing import noted_importance
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.units import UnitGroup, find_units
+from speechbrain_neuronprune.units import UnitGroup, supported_units
 from speechbrain_neuronprune.units.vectors import entry_of
 
 
@@ -30,7 +30,7 @@ class OneShotMixin(ABC):
 
     def _gated(self) -> dict[str, UnitGroup]:
         """Only groups with a gate can be settled."""
-        groups = find_units(self.pruned)
+        groups = supported_units(self.pruned)
         return {name: groups[name] for name in adaptive_dropouts(self.pruned)}
 
     def plan_for(self, target: float | int) -> PruningPlan:
@@ -105,7 +105,7 @@ def magnitudes(model: torch.nn.Module, group: UnitGroup) -> Tensor:
     ... )
     >>> for values in model.parameters():
     ...     _ = torch.nn.init.constant_(values, 2.0)
-    >>> magnitudes(model, find_units(model)["0"])
+    >>> magnitudes(model, supported_units(model)["0"])
     tensor([12., 12.], dtype=torch.float64)
     """
     layer = model.get_submodule(group.layer)

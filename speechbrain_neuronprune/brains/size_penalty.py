@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
 from speechbrain_neuronprune.shrinking import whole_form
-from speechbrain_neuronprune.units import count_parameters, find_units
+from speechbrain_neuronprune.units import count_parameters, supported_units
 
 
 class SizeMultipliers(nn.Module):
@@ -84,7 +84,7 @@ class SizePenaltyMixin:
         """The share of all parameters that a draw leaves on average. No
         weight of a Conformer belongs to units of two groups, so it is a sum
         over units."""
-        groups = find_units(self.pruned)
+        groups = supported_units(self.pruned)
         lost = sum(
             groups[name].parameters_per_unit * (1.0 - gate.retention()).sum()
             for name, gate in adaptive_dropouts(self.pruned).items()

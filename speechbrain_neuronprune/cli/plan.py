@@ -36,7 +36,7 @@ from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import CRITERIA
 from speechbrain_neuronprune.saliency.measure import WINDOW
-from speechbrain_neuronprune.units import find_units
+from speechbrain_neuronprune.units import supported_units
 
 
 @click.command()
@@ -177,7 +177,7 @@ def _speech(
 def _describe(model: Source, made: PruningPlan, output: str) -> dict[str, Any]:
     network = ParameterCounter(model.network)(made)
     kinds: dict[str, list[int]] = {}
-    for group in find_units(model.network).values():
+    for group in supported_units(model.network).values():
         keep = made.keep.get(group.name)
         counts = kinds.setdefault(group.kind, [0, 0])
         counts[0] += group.size if keep is None else int(keep.sum())

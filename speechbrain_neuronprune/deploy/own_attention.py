@@ -7,7 +7,7 @@ Authors
 from torch import nn
 
 from speechbrain_neuronprune.layers import set_gate
-from speechbrain_neuronprune.units import find_units
+from speechbrain_neuronprune.units import supported_units
 
 
 def own_attention(model: nn.Module) -> None:
@@ -22,6 +22,6 @@ def own_attention(model: nn.Module) -> None:
     model : nn.Module
         The model, changed in place; it computes the same.
     """
-    for group in find_units(model).values():
+    for group in supported_units(model).values():
         if group.kind == "query":
             set_gate(model, group, None)

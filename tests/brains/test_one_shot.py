@@ -4,11 +4,18 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from speechbrain_neuronprune import adaptive_dropouts, compact, find_units
-from speechbrain_neuronprune.brains.one_shot import magnitudes, relative
+from speechbrain_neuronprune.brains.one_shot import (
+    OneShotMixin,
+    magnitudes,
+    relative,
+)
+from speechbrain_neuronprune.gates.open_gate import OpenGate
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
 
@@ -38,6 +45,12 @@ def test_magnitudes_are_those_of_what_compaction_removes(make):
         )
         found = magnitudes(encoder, group).sum()
         assert 0 < found <= owned * 1.001
+
+
+def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
+    brain = SimpleNamespace(pruned=partly_gated(OpenGate))
+    groups = OneShotMixin._gated(brain)
+    assert groups.keys() == adaptive_dropouts(brain.pruned).keys() and groups
 
 
 def test_relative_scores_have_a_mean_of_one():

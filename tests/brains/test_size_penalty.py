@@ -4,12 +4,16 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from types import SimpleNamespace
+
 import pytest
 import speechbrain as sb
 import torch
 
 from speechbrain_neuronprune import PruningPlan, adaptive_dropouts, compact
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.brains.size_penalty import SizePenaltyMixin
+from speechbrain_neuronprune.gates.hard_concrete import HardConcrete
 from speechbrain_neuronprune.shrinking import shrink
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
@@ -71,6 +75,16 @@ def test_the_expected_share_is_that_of_compaction(brain):
     assert brain.expected_share().item() == pytest.approx(
         small / whole, abs=0.01
     )
+
+
+def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
+    model = partly_gated(HardConcrete)
+    for gate in adaptive_dropouts(model).values():
+        torch.nn.init.constant_(gate.logits, 100.0)
+    brain = SimpleNamespace(
+        pruned=model, modules=model, _all_parameters=count_parameters(model)
+    )
+    assert SizePenaltyMixin.expected_share(brain).item() == pytest.approx(1.0)
 
 
 def test_units_that_have_left_count_as_gone(brain):

@@ -6,11 +6,14 @@ Authors
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from speechbrain_neuronprune import PruningPlan
+from speechbrain_neuronprune import AdaptiveDropout, PruningPlan
+from speechbrain_neuronprune.cli.plan import _describe
+from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import write_run
 
 
@@ -41,6 +44,17 @@ def test_a_size_from_the_logits(made, paths):
     kept = sum(row["kept"] for row in found["kept"].values())
     assert kept == sum(int(units.sum()) for units in plan.keep.values())
     assert set(found["kept"]) == {"ffn", "query", "value", "conv"}
+
+
+def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
+    network = partly_gated(AdaptiveDropout)
+    size = count_parameters(network)
+    source = SimpleNamespace(
+        network=network, other_parameters=0, parameters=size
+    )
+    plan = PruningPlan.from_retention(network)
+    found = _describe(source, plan, "plan.json")
+    assert found["share"] == 1.0 and found["kept"].keys() == {"ffn", "conv"}
 
 
 def test_sizes_are_those_of_the_whole_model(made, paths):
