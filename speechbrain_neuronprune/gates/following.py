@@ -10,7 +10,7 @@ Authors
 
 import functools
 import weakref
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import torch
@@ -37,7 +37,9 @@ def follow_optimizer(
     gradients: the penalty of paper A, eq. 5, reparametrised, as Adam's
     coupled weight decay would do it. The optimiser's own weight decay passes
     the logits by. After the step, c(t) advances. A step that a ``GradScaler``
-    leaves out counts for nothing.
+    leaves out counts for nothing. A closure's gradients get the penalty
+    whenever it has made them, and an optimiser that steps another one in turn
+    (Lookahead, SAM) takes one step with it.
 
     It is safe to copy, pickle and move the model. A copy follows its own
     optimiser, and nothing is left behind when the model is gone.
@@ -121,15 +123,16 @@ class OptimizerFollower:
         found = ((gate(), gamma) for gate, gamma in self._gates)
         return [(gate, gamma) for gate, gamma in found if gate is not None]
 
-    def pull(self, held: set[nn.Parameter], factor: Any) -> set[nn.Parameter]:
-        """Add the penalty to the gradients of the logits that are held, and
-        return these logits."""
+    def followed(self, held: set[nn.Parameter]) -> dict[nn.Parameter, float]:
+        """The logits that are held, and the weight of their pull."""
         ours = {gate.logits: gamma for gate, gamma in self.pulls}
-        found = ours.keys() & held
-        for logits in found:
+        return {one: gamma for one, gamma in ours.items() if one in held}
+
+    def pull(self, held: set[nn.Parameter], factor: Any) -> None:
+        """Add the penalty to the gradients of the logits that are held."""
+        for logits, gamma in self.followed(held).items():
             if logits.grad is not None:
-                logits.grad.add_(logits * factor, alpha=2.0 * ours[logits])
-        return found
+                logits.grad.add_(logits * factor, alpha=2.0 * gamma)
 
     def advance(self, held: set[nn.Parameter]) -> None:
         """Count a step, if the optimiser that sets the pace took it."""
@@ -144,6 +147,9 @@ class OptimizerFollower:
 
 
 _FOLLOWERS: weakref.WeakSet[OptimizerFollower] = weakref.WeakSet()
+
+# The optimisers that are stepping now, without those that they step in turn.
+_STEPPING: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 # The groups that logits were taken out of during a step, as they were.
 _WHOLE_GROUPS: weakref.WeakKeyDictionary[Optimizer, list] = (
@@ -161,25 +167,72 @@ def _parameters(optimizer: Optimizer) -> set[nn.Parameter]:
     return {p for group in optimizer.param_groups for p in group["params"]}
 
 
-@torch.no_grad()
-def _before_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+def _before_step(
+    optimizer: Optimizer, args: tuple, kwargs: dict
+) -> tuple[tuple, dict] | None:
     if not _FOLLOWERS:
-        return
+        return None
     _join_groups(optimizer)  # the last step may have raised
+    outer = _steppers_of(optimizer)
+    for other in outer:
+        _join_groups(other)  # it may share them, and does not use them now
+    held = _parameters(optimizer)
+    for follower in _FOLLOWERS:
+        _set_apart(optimizer, follower.followed(held))
+    if outer:
+        return None
+    _STEPPING.add(optimizer)
+    return _pull_in_time(optimizer, args, kwargs)
+
+
+def _steppers_of(optimizer: Optimizer) -> list[Optimizer]:
+    """The optimisers within whose steps this one is stepped. Of those that
+    have nothing in common with it, the step has raised."""
+    held = _parameters(optimizer)
+    others = (other for other in _STEPPING if other is not optimizer)
+    return [other for other in others if _parameters(other) & held]
+
+
+def _pull_in_time(
+    optimizer: Optimizer, args: tuple, kwargs: dict
+) -> tuple[tuple, dict] | None:
+    """Pull now, or, as a closure will make the gradients anew, whenever it
+    has: then return the arguments of the step with such a closure."""
+    itself, *others = args
+    closure = kwargs.get("closure", others[0] if others else None)
+    if not callable(closure):
+        _pull(optimizer)
+        return None
+
+    def and_pull() -> Any:
+        loss = closure()
+        _pull(optimizer)
+        return loss
+
+    if "closure" in kwargs:
+        return args, {**kwargs, "closure": and_pull}
+    return (itself, and_pull, *others[1:]), kwargs
+
+
+@torch.no_grad()
+def _pull(optimizer: Optimizer) -> None:
     held = _parameters(optimizer)
     # A fused optimiser gets gradients that are still scaled up.
     factor = getattr(optimizer, "grad_scale", None)
     factor = 1.0 if factor is None else factor
     for follower in _FOLLOWERS:
-        _set_apart(optimizer, follower.pull(held, factor))
+        follower.pull(held, factor)
 
 
 def _after_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
     _join_groups(optimizer)
+    if optimizer not in _STEPPING:
+        return
+    _STEPPING.discard(optimizer)
     # A fused optimiser is called even if the GradScaler found a gradient
     # that is not finite, and then does nothing.
     found = getattr(optimizer, "found_inf", None)
-    if not _FOLLOWERS or (found is not None and found.item()):
+    if found is not None and found.item():
         return
     held = _parameters(optimizer)
     # To steer, models are copied, and their followers enrol.
@@ -187,7 +240,7 @@ def _after_step(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         follower.advance(held)
 
 
-def _set_apart(optimizer: Optimizer, logits: set[nn.Parameter]) -> None:
+def _set_apart(optimizer: Optimizer, logits: Container[nn.Parameter]) -> None:
     """Put logits that would be decayed into groups without weight decay."""
     for group in list(optimizer.param_groups):
         ours = [p for p in group["params"] if p in logits]

@@ -7,6 +7,7 @@ Authors
 import copy
 import gc
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -164,6 +165,84 @@ def test_the_groups_come_back_after_a_failed_step():
     following._join_groups(optimizer)
     (group,) = optimizer.param_groups
     assert len(group["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_closure_makes_gradients_with_the_penalty(kind, by_name):
+    schedule = RetentionSchedule(steps=10)
+    gate = AdaptiveDropout(3, schedule=schedule)
+    follow_optimizer(schedule, [gate], gamma=0.5)
+    nn.init.ones_(gate.logits)
+    optimizer = kind(gate.parameters(), lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = 0.0 * gate.logits.sum()
+        loss.backward()
+        return loss
+
+    if by_name:
+        loss = optimizer.step(closure=closure)
+    else:
+        loss = optimizer.step(closure)
+    assert loss == 0.0 and schedule.step == 1
+    assert gate.logits.lt(0.99).all()
+    assert not gate.logits.grad.requires_grad
+
+
+class Wrapper(torch.optim.Optimizer):
+    """An optimiser that steps another one, as Lookahead and SAM do, with the
+    same list of groups or one of its own."""
+
+    def __init__(self, inner, shares=True):
+        super().__init__(inner.param_groups, {})
+        self.inner = inner
+        if shares:
+            self.param_groups = inner.param_groups
+
+    def step(self, closure=None):
+        if closure is not None:  # as SAM, with gradients from elsewhere
+            with torch.enable_grad():
+                closure()
+        return self.inner.step()
+
+
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_step_within_a_step_is_one(shares, closes):
+    """The same as the inner optimiser's alone."""
+    trained = []
+    for wraps in (False, True):
+        model, schedule = make(gamma=0.05)
+        nn.init.constant_(logits_of(model), 0.3)
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=0.1, weight_decay=0.1
+        )
+        inner = optimizer
+        if wraps:
+            optimizer = Wrapper(inner, shares)
+        for seed in range(3):
+            optimizer.zero_grad()
+            if closes and wraps:
+                optimizer.step(partial(backward, model, seed))
+            else:
+                backward(model, seed)
+                optimizer.step()
+        assert schedule.step == 3
+        assert len(inner.param_groups) == len(optimizer.param_groups) == 1
+        trained.append(model.state_dict())
+    for name, value in trained[0].items():
+        torch.testing.assert_close(value, trained[1][name])
+
+
+def test_an_optimizer_goes_on_after_a_failed_step_of_another():
+    (one, first), (two, second) = make(gamma=1e-3), make(gamma=1e-3)
+    failing = Failing(one.parameters())
+    with pytest.raises(MemoryError):
+        step(one, failing)
+    step(two, torch.optim.Adam(two.parameters()))
+    assert (first.step, second.step) == (0, 1)
 
 
 @pytest.mark.parametrize("fused", [False, True])
