@@ -52,6 +52,8 @@ class ChannelsLastConvolution(ConvolutionModule):
     an adapter for instance.
     """
 
+    computes_as = ConvolutionModule
+
     def forward(
         self,
         x: Tensor,

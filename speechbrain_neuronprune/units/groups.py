@@ -193,10 +193,11 @@ def _refuse_unsupported(
         others = [
             kind for kind in dict.fromkeys(kinds) if kind not in found.kinds
         ]
+        remedy = "Leave it out with targets over other groups, for instance"
         raise UnitsError(
             f"The layer {found.path} is a {type(found.layer).__name__}, whose "
-            f"units cannot be removed exactly: {found.problem}. Leave it out "
-            f"with targets over other groups, for instance {others}."
+            f"units cannot be removed exactly: {found.problem}."
+            + (f" {remedy} {others}." if others else "")
         )
 
 

@@ -21,6 +21,7 @@ from speechbrain.nnet.attention import (
 )
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.units.ends import runs_as
 from speechbrain_neuronprune.units.vectors import UnitVector, column, slices_of
 
 
@@ -270,6 +271,73 @@ LAYOUTS: dict[type, Callable[..., list[UnitVector]]] = {
     MultiheadAttention: _attention,
 }
 
+# The parts of a layer in whose weights units own something, where it has them.
+PRODUCTS: dict[type, tuple[str, ...]] = {
+    PositionalwiseFeedForward: ("ffn.0", "ffn.3"),
+    ConvolutionModule: ("bottleneck.0", "conv", "after_conv.2"),
+    ConvolutionBranch: (
+        "pre_channel_proj",
+        "csgu.conv.conv",
+        "csgu.linear",
+        "post_channel_proj",
+    ),
+    RelPosMHAXL: ("linear_pos", "out_proj"),
+    RoPEMHA: ("out_proj",),
+    MultiheadAttention: ("att.out_proj",),
+}
+
+
+def layer_problem(layer: nn.Module, cross: bool | None = None) -> str | None:
+    """Why the units of a layer cannot be removed exactly.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        Any layer.
+    cross : bool, optional
+        For what stands where a block has its attention: whether it is
+        cross-attention.
+
+    Returns
+    -------
+    str or None
+        The reason; None if they can be, or if it has no units.
+
+    Example
+    -------
+    >>> layer = PositionalwiseFeedForward(8, input_size=4)
+    >>> layer_problem(layer) is None
+    True
+    >>> layer.ffn[3] = torch.nn.Bilinear(8, 8, 4)
+    >>> layer_problem(layer)
+    'its ffn.3 is a Bilinear, not a plain Linear or Conv1d; merge adapters
+    before pruning, and quantise after it'
+    """
+    kind, problem = _kind_of(layer), None
+    if cross is not None or kind in ATTENTION:
+        problem = attention_problem(layer, bool(cross))
+    elif kind is not None and not runs_as(layer, [kind]):
+        problem = f"it has a forward other than that of {kind.__name__}"
+    return problem or _problem_of_parts(layer, PRODUCTS.get(kind, ()))
+
+
+def _kind_of(layer: nn.Module) -> type | None:
+    return next((kind for kind in LAYOUTS if isinstance(layer, kind)), None)
+
+
+def _problem_of_parts(layer: nn.Module, names: Iterable[str]) -> str | None:
+    """Adapters and quantised layers compute with more than their weight."""
+    for name in names:
+        part = layer
+        for step in name.split("."):
+            part = getattr(part, step, None)
+        if part is not None and not runs_as(part, (nn.Linear, nn.Conv1d)):
+            return (
+                f"its {name} is a {part._get_name()}, not a plain Linear or "
+                "Conv1d; merge adapters before pruning, and quantise after it"
+            )
+    return None
+
 
 def layer_vectors(
     layer: nn.Module, cross: bool | None = None
@@ -279,8 +347,8 @@ def layer_vectors(
     Arguments
     ---------
     layer : nn.Module
-        The layer; any other module has none, and neither has attention
-        whose units cannot be removed exactly.
+        The layer; any other module has none, and neither has a layer whose
+        units cannot be removed exactly.
     cross : bool, optional
         For attention: whether it is cross-attention.
 
@@ -289,11 +357,8 @@ def layer_vectors(
     list of UnitVector
         In forward order.
     """
-    for kind, layout in LAYOUTS.items():
-        if not isinstance(layer, kind):
-            continue
-        if not issubclass(kind, ATTENTION):
-            return layout(layer)
-        if attention_problem(layer, bool(cross)) is None:
-            return layout(layer, bool(cross))
-    return []
+    kind = _kind_of(layer)
+    if kind is None or layer_problem(layer, cross) is not None:
+        return []
+    role = [bool(cross)] if kind in ATTENTION else []
+    return LAYOUTS[kind](layer, *role)

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from speechbrain.lobes.models.transformer.Branchformer import (
     BranchformerEncoderLayer,
+    ConvolutionBranch,
 )
 from speechbrain.lobes.models.transformer.Conformer import (
     ConformerDecoderLayer,
     ConformerEncoderLayer,
+    ConvolutionModule,
 )
 from speechbrain.lobes.models.transformer.Transformer import (
     TransformerDecoderLayer,
@@ -28,7 +30,7 @@ from speechbrain_neuronprune.units.chains import runs_in_order, stages
 from speechbrain_neuronprune.units.layouts import (
     ATTENTION,
     LAYOUTS,
-    attention_problem,
+    layer_problem,
 )
 from speechbrain_neuronprune.units.vectors import join
 
@@ -40,6 +42,13 @@ CROSS = {
     TransformerEncoderLayer: {"self_att": False},
     TransformerDecoderLayer: {"self_attn": False, "multihead_attn": True},
     ConformerDecoderLayer: {"mha_layer": True},
+}
+
+# The kinds of units of layers other than attention.
+KINDS = {
+    PositionalwiseFeedForward: ("ffn",),
+    ConvolutionModule: ("conv",),
+    ConvolutionBranch: ("conv",),
 }
 
 # The order in which a block's forward pass meets its parts, where it
@@ -168,11 +177,12 @@ def obstacles(model: nn.Module) -> Iterator[Obstacle]:
         layer = place.module
         if isinstance(layer, TransformerEncoderLayer):
             yield from _convolutional_feed_forward(place)
-        if place.cross is None or hasattr(layer, "folded"):
+        if hasattr(layer, "folded"):
             continue
-        problem = attention_problem(layer, place.cross)
+        problem = layer_problem(layer, place.cross)
         if problem is not None:
-            yield Obstacle(place.path, layer, ("query", "value"), problem)
+            kinds = _of_class(layer, KINDS) or ("query", "value")
+            yield Obstacle(place.path, layer, kinds, problem)
 
 
 def _convolutional_feed_forward(place: Place) -> Iterator[Obstacle]:

@@ -95,8 +95,8 @@ def column(index: Tensor) -> Tensor:
 
 
 def slices_of(layer: nn.Module, *wanted: tuple) -> tuple[ParameterSlice, ...]:
-    """The slices whose parameter the layer really has (biases may be
-    switched off).
+    """The slices whose parameter the layer really has: biases and norms'
+    weights may be switched off, and not all attention has positions.
 
     Arguments
     ---------

@@ -13,11 +13,17 @@ from speechbrain.lobes.models.transformer.Transformer import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
 )
-from speechbrain.nnet.attention import MultiheadAttention, RelPosMHAXL
+from speechbrain.nnet.adapters import AdaptedModel, LoRA
+from speechbrain.nnet.attention import (
+    MultiheadAttention,
+    PositionalwiseFeedForward,
+    RelPosMHAXL,
+)
 from torch import nn
 
 from speechbrain_neuronprune import compact, find_units
 from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.units import supported_units
 from speechbrain_neuronprune.units.layouts import projection_rows
 from speechbrain_neuronprune.units.places import obstacles, walk
 from tests.plans import make_plan
@@ -139,6 +145,83 @@ def test_attention_that_does_something_else_is_refused(attention, problem):
     with pytest.raises(UnitsError, match=problem):
         find_units(block, "value")
     assert len(find_units(block, ["ffn", "conv"])) == 3
+
+
+def adapted(encoder, *layers):
+    """With low-rank adapters in place of some Linear layers."""
+    return AdaptedModel(
+        encoder,
+        adapter_class=LoRA,
+        target_layers=list(layers),
+        adapter_kwargs={"rank": 2},
+    )
+
+
+@pytest.mark.parametrize(
+    "part, layer, kinds",
+    [
+        ("ffn_module1.1.ffn.3", "ffn_module1.1", ["ffn"]),
+        ("mha_layer.out_proj", "mha_layer", ["query", "value"]),
+        ("mha_layer.linear_pos", "mha_layer", ["query", "value"]),
+        ("convolution_module.after_conv.2", "convolution_module", ["conv"]),
+        ("convolution_module.bottleneck.0", "convolution_module", ["conv"]),
+    ],
+)
+def test_adapters_have_to_be_merged_before(make_encoder, part, layer, kinds):
+    names = set(find_units(make_encoder(num_layers=1)))
+    model = adapted(make_encoder(num_layers=1), f"layers.0.{part}")
+    problem = f"layers.0.{layer} is a .* is a LoRA, .* merge adapters before"
+    with pytest.raises(UnitsError, match=problem):
+        find_units(model)
+    left = {n.removeprefix("adapted_model.") for n in supported_units(model)}
+    gone = {name.split(".")[2] for name in names - left}
+    assert left < names and gone == {layer.split(".")[0]}
+    others = [k for k in ("ffn", "query", "value", "conv") if k not in kinds]
+    assert find_units(model, others)
+
+
+def test_where_all_layers_are_adapted_no_other_target_is_named(make_encoder):
+    model = AdaptedModel(
+        make_encoder(num_layers=1),
+        adapter_class=LoRA,
+        all_linear=True,
+        adapter_kwargs={"rank": 2},
+    )
+    assert supported_units(model) == {}
+    with pytest.raises(UnitsError, match="quantise after it.$"):
+        find_units(model)
+
+
+def test_quantised_layers_have_no_units(make_encoder):
+    encoder = torch.ao.quantization.quantize_dynamic(
+        make_encoder(num_layers=1), {nn.Linear}
+    )
+    assert supported_units(encoder) == {}
+    with pytest.raises(UnitsError, match="is a DynamicQuantizedLinear, not"):
+        find_units(encoder)
+
+
+class ScaledFeedForward(PositionalwiseFeedForward):
+    """A feed-forward module by class, but not by what it computes."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class NamedFeedForward(PositionalwiseFeedForward):
+    """One that computes the same."""
+
+
+def test_a_forward_of_its_own_is_refused(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    stages = encoder.layers[0].ffn_module1
+    stages[1].__class__ = NamedFeedForward
+    assert len(find_units(encoder)) == 5
+    stages[1].__class__ = ScaledFeedForward
+    with pytest.raises(UnitsError, match="forward other than that of Pos"):
+        find_units(encoder)
+    assert "layers.0.ffn_module1" not in supported_units(encoder)
+    assert len(find_units(encoder, ["query", "value", "conv"])) == 3
 
 
 def test_layers_without_units_are_no_obstacle():
