@@ -77,8 +77,8 @@ class PruningPlan:
         model : nn.Module
             A model with adaptive dropout attached.
         threshold : float, optional
-            Units with beta < threshold go; by default the schedule's c_end
-            (paper A, sec. 2.3).
+            Units with beta < threshold go; by default the c_end of their
+            gate's schedule (paper A, sec. 2.3).
         target_parameters : int or float, optional
             Instead of a threshold: how many parameters the compact model
             shall have, as a count or as a fraction of the whole model; the
@@ -109,10 +109,13 @@ class PruningPlan:
                 f"This {type(model).__name__} has no adaptive dropout to read "
                 "a plan from; call attach_adaptive_dropout and train first."
             )
+        scores = {name: gate.beta().detach() for name, gate in gates.items()}
         if threshold is None and target_parameters is None:
-            threshold = next(iter(gates.values())).schedule.c_end
+            for name, gate in gates.items():
+                scores[name] = scores[name] - gate.schedule.c_end
+            threshold = 0.0
         return cls.from_scores(
-            {name: gate.beta().detach() for name, gate in gates.items()},
+            scores,
             model=model,
             threshold=threshold,
             target_parameters=target_parameters,

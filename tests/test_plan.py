@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from speechbrain_neuronprune import (
     PruningPlan,
@@ -37,6 +38,21 @@ def test_the_default_threshold_is_c_end(gated):
     plan = PruningPlan.from_retention(gated)
     for name, gate in adaptive_dropouts(gated).items():
         assert torch.equal(plan.keep[name], gate.beta() >= -2.0)
+
+
+def test_gates_with_schedules_of_their_own_have_thresholds_of_their_own():
+    model = nn.Sequential(*(nn.Linear(40, 40) for _ in range(3)))
+    for name, c_end in (("0", -2.0), ("1", 1.3)):
+        schedule = RetentionSchedule(10.0, c_end, steps=1)
+        attach_adaptive_dropout(model, schedule, targets=name)
+        schedule.advance(1)
+    gates = adaptive_dropouts(model)
+    for gate in gates.values():
+        nn.init.normal_(gate.logits)
+    plan = PruningPlan.from_retention(model)
+    for name, gate in gates.items():
+        assert torch.equal(plan.keep[name], gate.keep())
+        assert 0 < plan.keep[name].sum() < 40
 
 
 def test_a_threshold_of_ones_own(gated):
