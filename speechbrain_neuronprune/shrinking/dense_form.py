@@ -21,6 +21,7 @@ from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.compaction import shapes_of
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
+from speechbrain_neuronprune.layers import set_gate
 from speechbrain_neuronprune.layers.slicing import set_child
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
@@ -65,14 +66,38 @@ class DenseForm:
 
     def origins(self, live: nn.Module) -> dict[str, Origin]:
         """Where the entries of the model that shrank were."""
+        self.adopt_gates(live)
         return trace(self.model, self.keep, _device(live))
 
     # ------------------------------------------------------------- the gates
+
+    def adopt_gates(self, live: nn.Module) -> None:
+        """Take in what was attached to the model since it shrank, as if it
+        had been before."""
+        new = adaptive_dropouts(live)
+        for name in adaptive_dropouts(self.model):
+            new.pop(name, None)
+        if not new:
+            return
+        groups, device = supported_units(self.model), _device(live)
+        memo: dict[int, Any] = dict(schedules(self.model))
+        for value in self.model.parameters():
+            entry = _filled(value, device)
+            memo[id(value)] = nn.Parameter(entry, value.requires_grad)
+        whole = copy.deepcopy(self.model, memo)
+        for name, gate in new.items():
+            size = groups[name].size
+            one = type(gate)(size, schedule=gate.schedule, scale=gate.scale)
+            set_gate(whole, groups[name], one)
+        self.model = _form_of(whole)
+        self.pulls = _pulls_of(live) | self.pulls
+        self.close()
 
     @torch.no_grad()
     def read_gates(self, live: nn.Module) -> None:
         """Take over the logits of the units that are left, wherever the model
         is now."""
+        self.adopt_gates(live)
         gates, device = adaptive_dropouts(live), _device(live)
         for name, whole in adaptive_dropouts(self.model).items():
             logits = whole.to(device).logits

@@ -194,7 +194,14 @@ class DenseState:
         form = dense_form(self.model)
         origins = form.origins(self.model)
         shapes = {name: p.shape for name, p in form.model.named_parameters()}
-        ours = {p: origins[n] for n, p in self.model.named_parameters()}
+        ours = {
+            p: origins[name]
+            for name, p in self.model.named_parameters()
+            if name in origins
+        }
+        for group in optimizer.param_groups[len(self.names) :]:  # added since
+            held = (ours.get(p) for p in group["params"])
+            self.names.append([one and one.name for one in held])
         there, here = count(), count()
         for packed, group, names in zip(
             groups, optimizer.param_groups, self.names, strict=True

@@ -507,6 +507,65 @@ def test_a_schedule_that_follows_and_steers_shrinks_too():
     assert schedule.units >= 0
 
 
+def test_gates_may_be_attached_to_a_model_that_shrank():
+    keep = torch.arange(9) < 4
+    model = chain()
+    adam = torch.optim.Adam(model.parameters(), 0.01)
+    shrink(model, PruningPlan({"0": keep}), [adam])
+    schedule = RetentionSchedule(steps=10)
+    attach_adaptive_dropout(model, schedule, gamma=1e-3)
+    gates = adaptive_dropouts(model).values()
+    adam.add_param_group({"params": [gate.logits for gate in gates]})
+    model(torch.randn(6, 4)).sum().backward()
+    adam.step()
+    fresh, _, _ = following()
+    fresh.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert torch.equal(unsealed(fresh)["0"], keep)
+    assert unsealed(fresh)["3"].all()
+    moments = adam.state_dict()["state"]
+    assert [len(moments[n]["exp_avg"]) for n in (11, 12)] == [9, 7]
+    model.load_state_dict(fresh.state_dict())
+    grow(model)
+    same(model.state_dict(), fresh.state_dict())
+    model(torch.randn(6, 4)).sum().backward()
+    adam.step()
+    assert schedule.step == 2
+
+
+def test_gates_attached_to_an_encoder_that_shrank_compute_when_it_grows():
+    model = remove_gates(build())
+    shrink(model, make_plan(model, "random"))
+    attach_adaptive_dropout(model, RetentionSchedule())
+    x = torch.randn(1, 5, 16, dtype=torch.float64)
+    before = forward(model.eval(), x)
+    grow(model)
+    torch.testing.assert_close(forward(model, x), before)
+
+
+def test_parameters_that_an_optimizer_got_later_are_saved():
+    model, other = chain(), nn.Linear(3, 1)
+    head = [*model[6].parameters()]
+    adam = torch.optim.Adam(
+        [p for p in model.parameters() if all(p is not q for q in head)]
+    )
+    shrink(model, PruningPlan({"3": torch.arange(7) < 5}), [adam])
+    adam.add_param_group({"params": [*other.parameters()]})
+    adam.add_param_group({"params": [*model[6].parameters()]})
+    (model(torch.randn(6, 4)).sum() + other.weight.sum()).backward()
+    adam.step()
+    saved = adam.state_dict()
+    shapes = [tuple(g["params"]) for g in saved["param_groups"]]
+    count = len(shapes[0])
+    assert shapes[1:] == [(count, count + 1), (count + 2, count + 3)]
+    states = saved["state"]
+    assert states[count]["exp_avg"].shape == (1, 3)
+    assert states[count + 2]["exp_avg"].shape == (2, 7)
+    adam.load_state_dict(saved)
+    grow(model)
+    assert model[6].weight in set(adam.param_groups[2]["params"])
+    same(adam.state_dict()["state"][count + 2], states[count + 2], 0.0)
+
+
 def test_it_follows_the_units_that_come_back_too():
     model, schedule, adam = following()
     shrink(model, make_plan(model, "random"), [adam])
