@@ -33,8 +33,10 @@ def runs_as(module: nn.Module, kinds: Iterable[type]) -> bool:
 
 
 def is_linear(stage: nn.Module) -> bool:
-    """Whether a stage is a Linear that has its weights."""
-    return runs_as(stage, [nn.Linear]) and not is_lazy(stage.weight)
+    """Whether a stage is a Linear that has its weights, as tensors."""
+    if not runs_as(stage, [nn.Linear]):
+        return False
+    return torch.is_tensor(stage.weight) and not is_lazy(stage.weight)
 
 
 def is_convolution(stage: nn.Module) -> bool:

@@ -22,7 +22,12 @@ from speechbrain.nnet.attention import (
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.units.ends import runs_as
-from speechbrain_neuronprune.units.vectors import UnitVector, column, slices_of
+from speechbrain_neuronprune.units.vectors import (
+    UnitVector,
+    column,
+    entry_of,
+    slices_of,
+)
 
 
 def _feed_forward(layer: PositionalwiseFeedForward) -> list[UnitVector]:
@@ -271,19 +276,24 @@ LAYOUTS: dict[type, Callable[..., list[UnitVector]]] = {
     MultiheadAttention: _attention,
 }
 
-# The parts of a layer in whose weights units own something, where it has them.
-PRODUCTS: dict[type, tuple[str, ...]] = {
-    PositionalwiseFeedForward: ("ffn.0", "ffn.3"),
-    ConvolutionModule: ("bottleneck.0", "conv", "after_conv.2"),
-    ConvolutionBranch: (
-        "pre_channel_proj",
-        "csgu.conv.conv",
-        "csgu.linear",
-        "post_channel_proj",
+# The weights of which units own something, where a layer has them.
+WEIGHTS: dict[type | None, tuple[str, ...]] = {
+    PositionalwiseFeedForward: ("ffn.0.weight", "ffn.3.weight"),
+    ConvolutionModule: (
+        "bottleneck.0.weight",
+        "conv.weight",
+        "after_conv.2.weight",
     ),
-    RelPosMHAXL: ("linear_pos", "out_proj"),
-    RoPEMHA: ("out_proj",),
-    MultiheadAttention: ("att.out_proj",),
+    ConvolutionBranch: (
+        "pre_channel_proj.weight",
+        "csgu.conv.conv.weight",
+        "csgu.linear.weight",
+        "post_channel_proj.weight",
+    ),
+    RelPosMHAXL: ("in_proj_weight", "linear_pos.weight", "out_proj.weight"),
+    RoPEMHA: ("in_proj_weight", "out_proj.weight"),
+    MultiheadAttention: ("att.out_proj.weight",),
+    None: (),
 }
 
 
@@ -310,32 +320,38 @@ def layer_problem(layer: nn.Module, cross: bool | None = None) -> str | None:
     True
     >>> layer.ffn[3] = torch.nn.Bilinear(8, 8, 4)
     >>> layer_problem(layer)
-    'its ffn.3 is a Bilinear, not a plain Linear or Conv1d; merge adapters
-    before pruning, and quantise after it'
+    'its ffn.3.weight is held by a Bilinear; merge adapters before pruning, and
+    quantise after it'
     """
     kind, problem = _kind_of(layer), None
     if cross is not None or kind in ATTENTION:
         problem = attention_problem(layer, bool(cross))
     elif kind is not None and not runs_as(layer, [kind]):
         problem = f"it has a forward other than that of {kind.__name__}"
-    return problem or _problem_of_parts(layer, PRODUCTS.get(kind, ()))
+    return problem or _problem_of_weights(layer, WEIGHTS[kind])
 
 
 def _kind_of(layer: nn.Module) -> type | None:
     return next((kind for kind in LAYOUTS if isinstance(layer, kind)), None)
 
 
-def _problem_of_parts(layer: nn.Module, names: Iterable[str]) -> str | None:
-    """Adapters and quantised layers compute with more than their weight."""
+def _problem_of_weights(layer: nn.Module, names: Iterable[str]) -> str | None:
+    """Adapters and quantised layers compute with more than a weight."""
     for name in names:
-        part = layer
-        for step in name.split("."):
-            part = getattr(part, step, None)
-        if part is not None and not runs_as(part, (nn.Linear, nn.Conv1d)):
-            return (
-                f"its {name} is a {part._get_name()}, not a plain Linear or "
-                "Conv1d; merge adapters before pruning, and quantise after it"
-            )
+        path, _, entry = name.rpartition(".")
+        owner = layer
+        for step in filter(None, path.split(".")):
+            owner = getattr(owner, step, None)
+        if owner is None:
+            continue
+        plain = owner is layer or runs_as(owner, (nn.Linear, nn.Conv1d))
+        if plain and entry_of(owner, entry) is not None:
+            continue
+        holder = getattr(owner, entry, None) if plain else owner
+        return (
+            f"its {name} is held by a {(holder or owner)._get_name()}; merge "
+            "adapters before pruning, and quantise after it"
+        )
     return None
 
 

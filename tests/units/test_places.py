@@ -22,6 +22,7 @@ from speechbrain.nnet.attention import (
 from torch import nn
 
 from speechbrain_neuronprune import compact, find_units
+from speechbrain_neuronprune.deploy import int8_model
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.units import supported_units
 from speechbrain_neuronprune.units.layouts import projection_rows
@@ -170,7 +171,7 @@ def adapted(encoder, *layers):
 def test_adapters_have_to_be_merged_before(make_encoder, part, layer, kinds):
     names = set(find_units(make_encoder(num_layers=1)))
     model = adapted(make_encoder(num_layers=1), f"layers.0.{part}")
-    problem = f"layers.0.{layer} is a .* is a LoRA, .* merge adapters before"
+    problem = f"layers.0.{layer} is a .* held by a LoRA; merge adapters before"
     with pytest.raises(UnitsError, match=problem):
         find_units(model)
     left = {n.removeprefix("adapted_model.") for n in supported_units(model)}
@@ -197,8 +198,19 @@ def test_quantised_layers_have_no_units(make_encoder):
         make_encoder(num_layers=1), {nn.Linear}
     )
     assert supported_units(encoder) == {}
-    with pytest.raises(UnitsError, match="is a DynamicQuantizedLinear, not"):
+    with pytest.raises(UnitsError, match="held by a DynamicQuantizedLinear"):
         find_units(encoder)
+
+
+@pytest.mark.parametrize("attention", ["RelPosMHAXL", "RoPEMHA", "regularMHA"])
+def test_int8_models_have_no_units(make_encoder, attention):
+    encoder = make_encoder(num_layers=1, attention_type=attention)
+    chain = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model = int8_model(nn.ModuleList([encoder, chain]))
+    assert supported_units(model) == {}
+    for kind in ("ffn", "query", "conv"):
+        with pytest.raises(UnitsError, match="held by a Int8Weight"):
+            find_units(model, kind)
 
 
 class ScaledFeedForward(PositionalwiseFeedForward):
