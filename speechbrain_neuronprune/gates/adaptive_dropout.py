@@ -38,6 +38,11 @@ def logistic_noise(*shape: int, device: torch.device | None = None) -> Tensor:
     return uniform.logit_(eps=1e-7)
 
 
+def _recall(gate: "AdaptiveDropout", keys: Any) -> None:
+    if not gate.logits.is_meta:
+        gate.recall()
+
+
 # Far outside of what the noise reaches (|eps| < 17): no draw is random.
 CERTAIN = 100.0
 
@@ -104,6 +109,8 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.logits = nn.Parameter(torch.zeros(shape))
         # What the host has to know of settled logits without asking the device
         self.is_decided = self.whole = False
+        # When the schedule has been loaded too.
+        self.register_load_state_dict_post_hook(_recall)
 
     def beta(self) -> Tensor:
         """The retention logits, scale * beta' + c(t), float32."""
@@ -138,9 +145,11 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
 
     @property
     def settled(self) -> bool:
-        """Whether ``settle`` has decided; the logits tell."""
-        distance = (self.scale * self.logits.detach().float()).abs()
-        return bool((distance > CERTAIN / 2).all())
+        """Whether ``settle`` has decided; the logits tell. Where a schedule is
+        steered, they may go far together, and its offset takes that back."""
+        away = self.scale * self.logits.detach().float()
+        away = away + float(self.schedule.offset)
+        return bool((away.abs() > CERTAIN / 2).all())
 
     @torch.no_grad()
     def recall(self) -> None:
@@ -154,11 +163,6 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         if not self.is_decided:
             return None
         return (self.logits.detach() > 0).float().unsqueeze(0)
-
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        super()._load_from_state_dict(*arguments)
-        if not self.logits.is_meta:
-            self.recall()
 
     def penalty(self, gamma: float = 1e-5) -> Tensor:
         """gamma * sum(beta'^2) = alpha * sum((beta - c(t))^2), eq. 5.

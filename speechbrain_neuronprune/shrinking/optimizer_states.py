@@ -91,6 +91,10 @@ def hand_over(optimizer: Optimizer, parameters: Successors) -> None:
     parameters : mapping
         What ``successors`` gave.
     """
+    # Where a Linear(2, 4) keeps its last unit alone, a weight of (1, 2) takes
+    # the place of that of (4, 2), and in its state the last row of exp_avg that
+    # of (4, 2); the number of steps, a scalar, is handed on as it is. A norm
+    # that is gone takes its state along.
     for group in optimizer.param_groups:
         now = (parameters.get(p, (p, None))[0] for p in group["params"])
         group["params"] = [p for p in now if p is not None]
@@ -191,6 +195,12 @@ class DenseState:
     def _slots(
         self, optimizer: Optimizer, groups: list[dict]
     ) -> Iterator[tuple[dict, list[_Slot]]]:
+        # A state dict knows parameters by their number, over all groups. Of
+        # [w1, norm, head, w2], where the norm has left and the head is that
+        # of another model, it is
+        #   there  0: w1    1: norm    2: head    3: w2
+        #   here   0: w1'              1: head    2: w2'
+        # so the slots are (0, 0), (1, None), (2, 1) and (3, 2).
         form = dense_form(self.model)
         origins = form.origins(self.model)
         shapes = {name: p.shape for name, p in form.model.named_parameters()}

@@ -269,6 +269,16 @@ def test_a_checkpoint_tells_what_is_settled_and_what_is_not():
     assert fresh.draws
 
 
+def test_logits_that_a_steered_schedule_has_led_away_are_not_settled():
+    gate, fresh = gate_at([0.5] * 3), gate_at([0.5] * 3)
+    with torch.no_grad():
+        gate.logits.copy_(torch.tensor([55.0, 70.0, 90.0]) / gate.scale)
+    gate.schedule.lead(-70.0, 2)
+    fresh.load_state_dict(gate.state_dict())
+    for one in (gate, fresh):
+        assert not one.settled and not one.is_decided
+
+
 def test_a_settled_gate_is_copied_pickled_and_cast(tmp_path):
     gate, x = gate_at([0.5] * 3), torch.randn(2, 5, 3)
     gate.settle(torch.tensor([True, False, True]))
