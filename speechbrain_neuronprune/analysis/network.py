@@ -53,9 +53,6 @@ class CutRecogniser:
         self.encoder = encoder
         names = list(encoder.keys())
         self.start = min(names.index(name.partition(".")[0]) for name in groups)
-        for stage in encoder.values():
-            # InputNormalization moves its statistics only if called itself.
-            stage.to(recogniser.device)
 
     @torch.no_grad()
     def before(self, wavs: Tensor, lengths: Tensor) -> Tensor:

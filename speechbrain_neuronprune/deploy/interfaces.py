@@ -6,7 +6,10 @@ Authors
 
 from dataclasses import dataclass
 
-PRETRAINER = """
+# What all of them end with. The normaliser is a module of its own, too: only
+# its own ``to`` moves its statistics, that of a chain that holds it does not.
+COMMON = """    normalize: !ref <normalize>
+
 model: !new:torch.nn.ModuleList
     - [{network}]
 
@@ -70,7 +73,7 @@ encoder: !new:speechbrain.nnet.containers.LengthsCapableSequential
 modules:
     encoder: !ref <encoder>
 """
-    + PRETRAINER,
+    + COMMON,
 )
 
 # Features are normalised chunk by chunk: with global statistics as in
@@ -112,7 +115,7 @@ modules:
     enc: !ref <encoder_wrapper>
     proj_enc: !ref <{output}>
 """
-    + PRETRAINER,
+    + COMMON,
     tags=(
         (
             "decoding_function",
@@ -143,7 +146,7 @@ modules:
     encoder: !ref <encoder>
     decoder: !ref <valid_search>
 """
-    + PRETRAINER,
+    + COMMON,
 )
 
 INTERFACES = {

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from speechbrain.inference import EncoderASR
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.processing.features import InputNormalization
 
 from speechbrain_neuronprune.deploy.checksums import verify_checksums
 from speechbrain_neuronprune.errors import DataError, in_short
@@ -57,6 +58,9 @@ def load_model(
             "write it anew."
         ) from error
     _check_modules(folder, model)
+    for module in model.modules():  # in older directories part of a chain
+        if isinstance(module, InputNormalization):
+            module.to(model.device)
     return model
 
 

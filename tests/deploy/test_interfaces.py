@@ -9,7 +9,8 @@ import copy
 import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
-from speechbrain.inference.ASR import EncoderDecoderASR
+from speechbrain.inference import EncoderASR
+from speechbrain.inference.ASR import EncoderDecoderASR, StreamingASR
 
 from speechbrain_neuronprune import (
     PruningPlan,
@@ -24,6 +25,7 @@ from speechbrain_neuronprune.deploy.directory import (
 )
 from speechbrain_neuronprune.deploy.int8 import Int8Weight
 from speechbrain_neuronprune.deploy.interfaces import (
+    ENCODER_ASR,
     ENCODER_DECODER_ASR,
     STREAMING_ASR,
 )
@@ -94,10 +96,12 @@ def plan(parts):
     )
 
 
-def write(folder, recipe, parts, plan):
+def write(
+    folder, recipe, parts, plan, interface=ENCODER_DECODER_ASR, names=NAMES
+):
     tokenizer = folder / "tokenizer.model"
     train_tokenizer(["GO STOP LEFT"], tokenizer, "word", 4)
-    network = {name: parts[name] for name in NAMES}
+    network = {name: parts[name] for name in names}
     write_model_directory(
         folder / "model",
         recipe=recipe,
@@ -108,7 +112,7 @@ def write(folder, recipe, parts, plan):
         plan=plan,
         dense=parts["Transformer"],
         results=RESULTS,
-        interface=ENCODER_DECODER_ASR,
+        interface=interface,
     )
     return folder / "model"
 
@@ -174,6 +178,28 @@ def test_it_goes_through_int8(asr, directory, tmp_path):
     assert (found - expected).abs().mean() < 0.1 * expected.std()
     words, _ = small.transcribe_batch(torch.randn(1, 8000), torch.ones(1))
     assert len(words) == 1
+
+
+@pytest.mark.parametrize(
+    ("interface", "kind", "names"),
+    [
+        (ENCODER_ASR, EncoderASR, ("CNN", "Transformer", "ctc_lin")),
+        (STREAMING_ASR, StreamingASR, ("CNN", "Transformer", "ctc_lin")),
+        (ENCODER_DECODER_ASR, EncoderDecoderASR, NAMES),
+    ],
+)
+def test_the_statistics_of_features_move_with_the_model(
+    recipe, parts, plan, tmp_path, interface, kind, names
+):
+    folder = write(tmp_path, recipe, parts, plan, interface, names)
+    model = kind.from_hparams(str(folder), run_opts={"device": "meta"})
+    assert model.hparams.normalize.glob_mean.is_meta
+    yaml = folder / "hyperparams.yaml"
+    new, line = yaml.read_text(), "    normalize: !ref <normalize>\n\nmodel:"
+    assert line in new
+    yaml.write_text(new.replace(line, "\nmodel:"))  # as it was written before
+    old = load_model(folder, "meta", interface=kind)
+    assert old.hparams.normalize.glob_std.is_meta
 
 
 @pytest.mark.parametrize(
