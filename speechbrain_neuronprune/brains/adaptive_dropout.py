@@ -94,14 +94,18 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         return schedule_of(self.pruned)
 
     @property
-    def final_phase(self) -> bool:
-        """Whether c(t) has reached its end and the units are settled, if
-        they shall be (true without gates)."""
+    def final_step(self) -> int:
+        """The optimiser step at which c(t) has reached its end and the units
+        are settled, if they shall be (0 without gates)."""
         schedule = self.schedule
         if schedule is None:
-            return True
-        settled = self._settle_step is None or self._settling_is_due
-        return schedule.ended and settled
+            return 0
+        return max(schedule.hold + schedule.steps, self._settle_step or 0)
+
+    @property
+    def final_phase(self) -> bool:
+        """Whether that step is taken (true without gates)."""
+        return self.schedule is None or self.schedule.step >= self.final_step
 
     # ------------------------------------------------------------ optimisers
 

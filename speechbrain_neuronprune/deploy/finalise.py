@@ -55,6 +55,13 @@ def finalise(
         brain.checkpointer, "model", hparams.number_of_checkpoints
     )
     logger.info("Averaged the last %d checkpoints", len(averaged))
+    if not brain.final_phase:
+        logger.warning(
+            "The training took %d steps, but its model is pruned at step %d: "
+            "the figures are those of an unfinished run",
+            brain.schedule.step,
+            brain.final_step,
+        )
     brain.lead_average()
     plan = brain.make_plan()
     plan.save(folder / "plan.json")

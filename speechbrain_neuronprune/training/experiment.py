@@ -5,9 +5,11 @@ Authors
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import speechbrain as sb
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.run_opts import RunOptions
 
@@ -127,3 +129,38 @@ def check_precision(
                 f"The {name} fp16 needs a GPU, but the device is {device}; "
                 f"pass --{name}=bf16 or --{name}=fp32, or --device=cuda."
             )
+
+
+def check_length(brain: sb.Brain, epoch_steps: int) -> None:
+    """Refuse a training that would end before its model is pruned.
+
+    An epoch of more processes, or of accumulated gradients, has fewer steps.
+    A ``total_steps`` among the hyperparameters that is more than all epochs
+    have announces a training that will go on later.
+
+    Arguments
+    ---------
+    brain : AdaptiveDropoutMixin
+        Before ``fit``; one that debugs or does not train is let through.
+    epoch_steps : int
+        Optimiser steps per epoch.
+
+    Raises
+    ------
+    TrainingError
+        If c(t) would not reach its end, or the units not be settled.
+    """
+    epochs = brain.hparams.epoch_counter.limit
+    steps, needed = epochs * epoch_steps, brain.final_step
+    planned = max(steps, getattr(brain.hparams, "total_steps", 0))
+    if planned >= needed or brain.debug or brain.test_only:
+        return
+    schedule = brain.schedule
+    raise TrainingError(
+        f"The training ends after {steps} optimizer steps ({epochs} epochs of "
+        f"{epoch_steps}), before its model is pruned at step {needed} "
+        f"(hold_steps {schedule.hold}, decline_steps {schedule.steps}, "
+        f"settle_step {getattr(brain.hparams, 'settle_step', None)}); pass "
+        f"--number_of_epochs={math.ceil(needed / epoch_steps)} or more, or "
+        "lower --hold_steps, --decline_steps and --settle_step."
+    )

@@ -277,6 +277,8 @@ def test_fp16_needs_a_gpu(corpus, tmp_path, recipe):
 
 def test_debug_mode(corpus, tmp_path, recipe):
     recipe.main([*arguments(corpus, tmp_path / "run"), "--debug"])
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "took 4 steps, but its model is pruned at step 9" in log
     epochs = lines(tmp_path / "run" / "retention.jsonl")
     assert [line["step"] for line in epochs] == [2, 4]
 
@@ -378,6 +380,13 @@ def test_an_error_is_one_sentence_and_an_exit_status(tmp_path):
 def test_a_loss_that_is_no_number(corpus, tmp_path, recipe):
     options = arguments(corpus, tmp_path / "run", lr="1.0e+30")
     with pytest.raises(TrainingError, match="The loss is nan at optimizer"):
+        recipe.main(options)
+    assert not list((tmp_path / "run").glob("save/CKPT*"))
+
+
+def test_a_training_too_short_for_its_schedule(corpus, tmp_path, recipe):
+    options = arguments(corpus, tmp_path / "run", decline_steps=100)
+    with pytest.raises(TrainingError, match="12 optimizer steps.*_epochs=26"):
         recipe.main(options)
     assert not list((tmp_path / "run").glob("save/CKPT*"))
 

@@ -4,12 +4,18 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from types import SimpleNamespace
+
 import pytest
 import speechbrain as sb
+from speechbrain.utils.epoch_loop import EpochCounter
 
+from speechbrain_neuronprune import RetentionSchedule
+from speechbrain_neuronprune.brains import AdaptiveDropoutMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.training.experiment import (
     beginning,
+    check_length,
     check_precision,
     device_of,
     given,
@@ -68,3 +74,53 @@ def test_a_device_of_the_yaml_counts_where_none_is_given():
     assert device_of({"device": "cuda:3"}, run_opts) == "cuda:3"
     _, run_opts, _ = sb.parse_arguments(CPU)
     assert device_of({"device": "cuda:3"}, run_opts) == "cpu"
+
+
+class Brain(AdaptiveDropoutMixin):
+    """Five epochs; c(t) declines from step 10 to step 40."""
+
+    schedule = RetentionSchedule(hold=10, steps=30)
+    debug = test_only = False
+
+    def __init__(self, **hparams):
+        counter = {"epoch_counter": EpochCounter(5)}
+        self.hparams = SimpleNamespace(**counter, **hparams)
+
+
+@pytest.mark.parametrize(
+    "epoch_steps, hparams, settles, epochs",
+    [
+        (7, {}, "None", 6),
+        (8, {"settle_step": 41}, "41", 6),
+        (1, {"total_steps": 39}, "None", 40),
+    ],
+)
+def test_a_training_must_reach_its_pruned_model(
+    epoch_steps, hparams, settles, epochs
+):
+    message = (
+        rf"after {5 * epoch_steps} optimizer steps .*hold_steps 10, "
+        rf"decline_steps 30, settle_step {settles}\); pass "
+        f"--number_of_epochs={epochs} or more"
+    )
+    with pytest.raises(TrainingError, match=message):
+        check_length(Brain(**hparams), epoch_steps)
+
+
+@pytest.mark.parametrize(
+    "epoch_steps, hparams, attributes",
+    [
+        (8, {"settle_step": 40}, {}),
+        (1, {"total_steps": 40}, {}),
+        (1, {}, {"debug": True}),
+        (1, {}, {"test_only": True}),
+        (1, {"settle_step": 99}, {"schedule": None}),
+    ],
+    ids=str,
+)
+def test_trainings_that_are_long_enough_or_none(
+    epoch_steps, hparams, attributes, monkeypatch
+):
+    for name, value in attributes.items():
+        monkeypatch.setattr(Brain, name, value)
+    assert check_length(Brain(**hparams), epoch_steps) is None

@@ -50,6 +50,7 @@ from speechbrain_neuronprune.training.dataio import (
 )
 from speechbrain_neuronprune.training.experiment import (
     beginning,
+    check_length,
     check_precision,
 )
 from speechbrain_neuronprune.training.starting_point import open_starting_point
@@ -171,6 +172,7 @@ def main(arguments):
     if start is not None:
         start.begin(brain)
     sampler = make_sampler(train, hparams, brain.grad_accumulation_factor)
+    check_length(brain, sampler.epoch_steps)
     brain.train_sampler = sampler  # fit() tells it the epoch
     brain.fit(
         brain.hparams.epoch_counter,
