@@ -60,17 +60,27 @@ class StartingPoint:
     tokenizer: SentencePieceProcessor
 
     def save_tokenizer(self, path: PathLike) -> None:
-        """Write the tokens; a file that exists is kept.
+        """Write the tokens, unless they are there.
 
         Arguments
         ---------
         path : path-like
             The SentencePiece model.
+
+        Raises
+        ------
+        ExperimentError
+            If others are there.
         """
-        if not Path(path).exists():
+        path, content = Path(path), self.tokenizer.serialized_model_proto()
+        if not path.exists():
             with atomic_path(path) as temporary:
-                content = self.tokenizer.serialized_model_proto()
                 temporary.write_bytes(content)
+        elif path.read_bytes() != content:
+            raise ExperimentError(
+                f"The tokens in {path} are not those of the starting point "
+                f"{self.path}; choose another output_folder."
+            )
 
     def begin(self, brain: CTCRecogniser) -> None:
         """Give a Brain weights, statistics of features, and itself as the

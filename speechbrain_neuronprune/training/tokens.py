@@ -49,8 +49,8 @@ def train_tokenizer(
     Raises
     ------
     DataError
-        If the transcripts do not have that many tokens; the message says
-        how many they have.
+        If the transcripts, or the existing model, do not have that many
+        tokens; the message says how many they have.
 
     Example
     -------
@@ -60,25 +60,31 @@ def train_tokenizer(
     [1, 2, 1]
     """
     path = Path(path)
+    more = 2 if ends else 0
     if path.exists():
+        size = load_tokenizer(path).vocab_size() - more
+        _check_size(f"{path} has", size, vocab_size, "output_folder")
         return
     if token_type not in TOKEN_TYPES:
         raise DataError(
             f"There are no tokens of type {token_type!r}; use one of "
             f"{', '.join(TOKEN_TYPES)}."
         )
-    more = 2 if ends else 0
     model = _train(list(texts), token_type, vocab_size + more, ends)
     size = sentencepiece.SentencePieceProcessor(model_proto=model).vocab_size()
-    size -= more
-    if size != vocab_size:
-        raise DataError(
-            f"The transcripts give {size} tokens of type {token_type!r} but "
-            f"vocab_size is {vocab_size}; pass --vocab_size={size}, or choose "
-            "another token_type."
-        )
+    other = f"token_type than {token_type!r}"
+    _check_size("The transcripts give", size - more, vocab_size, other)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model)
+
+
+def _check_size(given: str, size: int, vocab_size: int, other: str) -> None:
+    """Refuse labels for which the output layer has no place."""
+    if size != vocab_size:
+        raise DataError(
+            f"{given} {size} tokens, but vocab_size is {vocab_size}; pass "
+            f"--vocab_size={size}, or choose another {other}."
+        )
 
 
 def _train(

@@ -182,11 +182,15 @@ def test_what_was_seeded_stays_so(dense, monkeypatch):
     assert np.array_equal(np.random.get_state()[1], states[2][1])
 
 
-def test_a_tokenizer_that_exists_is_kept(dense, tmp_path):
+def test_other_tokens_that_exist_are_refused(dense, tmp_path):
     path = tmp_path / "tokenizer.model"
-    path.write_text("of a run that is resumed")
-    open_starting_point(dense).save_tokenizer(path)
-    assert path.read_text() == "of a run that is resumed"
+    start = open_starting_point(dense)
+    for _ in range(2):  # a run that is resumed has them already
+        start.save_tokenizer(path)
+    path.write_text("of another run")
+    with pytest.raises(ExperimentError, match="choose another output_folder"):
+        start.save_tokenizer(path)
+    assert path.read_text() == "of another run"
 
 
 # ------------------------------------------------------------- refusals

@@ -62,8 +62,17 @@ def test_an_unknown_type_is_an_error(tmp_path):
 def test_an_existing_model_is_kept(tmp_path):
     path = tmp_path / "tokenizer.model"
     train_tokenizer(TEXTS, path, "word", 7)
-    train_tokenizer(["OTHER WORDS"], path, "word", 3)
-    assert load_tokenizer(path).vocab_size() == 7
+    train_tokenizer(["OTHER WORDS"], path, "word", 7)
+    assert load_tokenizer(path).decode_ids([1]) in " ".join(TEXTS)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_existing_model_of_another_size_is_refused(tmp_path, ends):
+    path = tmp_path / "tokenizer.model"
+    train_tokenizer(TEXTS, path, "word", 7, ends)
+    with pytest.raises(DataError, match=f"{path} has 7 .*--vocab_size=7, or "):
+        train_tokenizer(["OTHER WORDS"], path, "word", 3, ends)
+    assert train_tokenizer(TEXTS, path, "word", 7, ends) is None
 
 
 def test_transcripts_are_read_from_a_manifest(tmp_path):

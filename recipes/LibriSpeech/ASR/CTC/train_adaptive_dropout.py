@@ -97,6 +97,7 @@ def prepare(hparams, start):
     tokenizer = save_folder / "tokenizer.model"
     if start is not None:
         start.save_tokenizer(tokenizer)
+        return
     train_tokenizer(
         read_transcripts(save_folder / TRAIN_CSV),
         tokenizer,
