@@ -6,12 +6,12 @@ Authors
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process, main_process_only
-from speechbrain.utils.optimizers import rm_vector_weight_decay
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -45,6 +45,14 @@ from speechbrain_neuronprune.training.retention_log import (
 )
 from speechbrain_neuronprune.units import count_parameters
 
+# Which units stay, where the hyperparameters do not say
+RULE = {
+    "target_parameters": None,
+    "threshold": None,
+    "round_to": 1,
+    "balance_heads": False,
+}
+
 
 class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     """Makes a ``Brain`` train the gates of one of its modules.
@@ -55,8 +63,13 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     ``torch.optim.Adam`` with a learning rate of its own, which no schedule
     lowers, and ``weight_decay`` 2 * gamma, the pull towards c(t) (paper A,
     eq. 5, reparametrised). All other parameters are the business of the
-    Brain's ``opt_class``. A model without gates trains as it would without
-    the mixin.
+    Brain's ``opt_class``, or of its own ``init_optimizers``. A model without
+    gates trains as it would without the mixin.
+
+    Optional hyperparameters say which units stay, see ``PruningPlan``: the
+    size of the whole model, ``target_parameters`` (default None), or, without
+    one, the ``threshold`` (default None: c_end); ``round_to`` (1) and
+    ``balance_heads`` (False).
 
     With ``steer_size: True`` among the hyperparameters, training itself is led
     to ``target_parameters``, see ``steer_size``, and the threshold c_end then
@@ -82,6 +95,11 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     """
 
     pruned_module = "Transformer"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        given = vars(getattr(self, "hparams", SimpleNamespace()))
+        self.hparams = SimpleNamespace(**RULE | given)
 
     @property
     def pruned(self) -> nn.Module:
@@ -110,14 +128,15 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     # ------------------------------------------------------------ optimisers
 
     def init_optimizers(self) -> None:
-        """Give the logits one optimiser and all the rest another."""
+        """Take the logits from the Brain's optimisers; give them their own."""
         self._refuse_followed_schedule()
         self._steer()
+        super().init_optimizers()
+        self._refuse_no_optimizer()
         logits = list(retention_logits(self.pruned))
-        groups = _without(self._parameter_groups(), logits)
-        self.optimizer = self.opt_class(groups)
-        self.optimizers_dict = {"opt_class": self.optimizer}
-        self._make_recoverable("optimizer", self.optimizer)
+        for optimizer in self.optimizers_dict.values():
+            for group in optimizer.param_groups:
+                group["params"] = _without(group["params"], logits)
         if logits:
             self.logits_optimizer = self.hparams.logits_opt_class(logits)
             self.optimizers_dict["logits_opt_class"] = self.logits_optimizer
@@ -132,10 +151,22 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
                 "attach_adaptive_dropout, or the mixin out of the Brain."
             )
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        if self.remove_vector_weight_decay:
-            return rm_vector_weight_decay(self.modules)
-        return [{"params": list(self.modules.parameters())}]
+    def _refuse_no_optimizer(self) -> None:
+        if self.optimizers_dict is None:
+            raise TrainingError(
+                f"The optimizers_dict of {type(self).__name__} is None, so "
+                "nothing would train its model; give it an opt_class, or an "
+                "init_optimizers that fills optimizers_dict."
+            )
+
+    def _refuse_bypassed_optimizer(self) -> None:
+        if self.schedule and "logits_opt_class" not in self.optimizers_dict:
+            raise TrainingError(
+                f"The init_optimizers of {type(self).__name__} replaces that "
+                "of AdaptiveDropoutMixin, so the logits have no optimiser of "
+                "their own; move it to a Brain that stands behind the mixin "
+                "in the bases."
+            )
 
     def _make_recoverable(self, name: str, thing: Any) -> None:
         if self.checkpointer is not None:
@@ -281,6 +312,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self._check_shrinking()
         self._check_informing()
         super().on_fit_start()
+        self._refuse_bypassed_optimizer()
         draw_apart()
         self._stay_informed()
         if self.schedule is not None and self._settling_is_due:
@@ -347,18 +379,9 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self._retention_log.append(line)
 
 
-def _without(
-    groups: list[dict[str, Any]], excluded: list[Tensor]
-) -> list[dict[str, Any]]:
-    """Parameter groups without some of their parameters."""
+def _without(parameters: list[Tensor], excluded: list[Tensor]) -> list[Tensor]:
     unwanted = {id(parameter) for parameter in excluded}
-    return [
-        {
-            **group,
-            "params": [p for p in group["params"] if id(p) not in unwanted],
-        }
-        for group in groups
-    ]
+    return [one for one in parameters if id(one) not in unwanted]
 
 
 def _has_gradients(optimizer: Optimizer) -> bool:

@@ -31,6 +31,8 @@ from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.units import count_parameters
 
 BATCHES = 6
+RULE = {"target_parameters": 0.6}
+ADAM = partial(torch.optim.Adam, lr=0.001, weight_decay=0.1)
 
 
 class Toy(sb.Brain):
@@ -51,10 +53,38 @@ class PruningToy(AdaptiveDropoutMixin, Toy):
     """The same, pruning."""
 
 
+class TwofoldToy(Toy):
+    """A Brain with an optimiser for every other parameter."""
+
+    def init_optimizers(self):
+        parameters = list(self.modules.parameters())
+        self.optimizers_dict = {
+            "even": torch.optim.SGD(parameters[::2], 0.1),
+            "odd": torch.optim.Adam(parameters[1::2], 0.2),
+        }
+
+
+class PruningTwofoldToy(AdaptiveDropoutMixin, TwofoldToy):
+    """The same, pruning."""
+
+
+class BypassingToy(PruningToy):
+    """One that does not ask the mixin."""
+
+    init_optimizers = TwofoldToy.init_optimizers
+
+
 @pytest.fixture
 def make_brain(tmp_path, make_asr):
     def build(
-        gated=True, epochs=2, settle_step=None, steer_size=False, **run_opts
+        gated=True,
+        epochs=2,
+        settle_step=None,
+        steer_size=False,
+        rule=RULE,
+        kind=PruningToy,
+        opt_class=ADAM,
+        **run_opts,
     ):
         torch.manual_seed(0)
         network = make_asr()
@@ -69,13 +99,11 @@ def make_brain(tmp_path, make_asr):
             "output_folder": str(tmp_path),
             "settle_step": settle_step,
             "steer_size": steer_size,
-            "target_parameters": 0.6,
-            "round_to": 1,
-            "balance_heads": False,
+            **rule,
         }
-        return PruningToy(
+        return kind(
             modules={"Transformer": network},
-            opt_class=partial(torch.optim.Adam, lr=0.001, weight_decay=0.1),
+            opt_class=opt_class,
             hparams=hparams,
             run_opts={"device": "cpu", "noprogressbar": True, **run_opts},
             checkpointer=AtomicCheckpointer(
@@ -125,6 +153,40 @@ def test_vectors_without_decay_leave_the_logits_out_too(make_brain):
     assert counted + len(gates) == len(list(brain.modules.parameters()))
 
 
+def test_a_brains_own_optimizers_stay(make_brain):
+    brain = make_brain(kind=PruningTwofoldToy)
+    fit(brain)
+    kinds = {name: type(one) for name, one in brain.optimizers_dict.items()}
+    adam = torch.optim.Adam
+    assert kinds == {
+        "even": torch.optim.SGD,
+        "odd": adam,
+        "logits_opt_class": adam,
+    }
+    learned = [
+        id(parameter)
+        for optimizer in brain.optimizers_dict.values()
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(learned) == sorted(map(id, brain.modules.parameters()))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"opt_class": None}, "optimizers_dict of PruningToy is None"),
+        ({"kind": BypassingToy}, "init_optimizers of BypassingToy replaces"),
+    ],
+    ids=str,
+)
+def test_logits_or_a_model_without_an_optimizer_are_refused(
+    make_brain, options, message
+):
+    with pytest.raises(TrainingError, match=message):
+        fit(make_brain(**options))
+
+
 def test_both_optimizers_step(make_brain):
     brain = make_brain(epochs=1)
     weight = brain.pruned.encoder.layers[0].ffn_module1[1].ffn[0].weight
@@ -159,6 +221,18 @@ def test_the_final_phase_begins_when_c_has_arrived(make_brain):
     assert not brain.final_phase
     brain.schedule.advance(4)
     assert brain.final_phase
+
+
+def test_the_papers_rule_decides_where_no_other_is_given(make_brain):
+    brain = make_brain(epochs=1, settle_step=5, rule={})
+    for gate in adaptive_dropouts(brain.pruned).values():
+        torch.nn.init.normal_(gate.logits, -12.0)
+    paper = PruningPlan.from_retention(brain.pruned).keep
+    assert not all(keep.all() for keep in paper.values())
+    for name, keep in brain.make_plan().keep.items():
+        assert torch.equal(keep, paper[name])
+    fit(brain)
+    assert all(g.settled for g in adaptive_dropouts(brain.pruned).values())
 
 
 def test_settling_decides_at_its_step_for_good(make_brain):
