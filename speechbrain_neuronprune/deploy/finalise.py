@@ -51,6 +51,8 @@ def finalise(
     """
     hparams = brain.hparams
     folder = Path(hparams.output_folder)
+    if brain.test_only:  # then fit() has recovered nothing
+        brain.checkpointer.recover_if_possible()
     averaged = load_final_average(
         brain.checkpointer, "model", hparams.number_of_checkpoints
     )

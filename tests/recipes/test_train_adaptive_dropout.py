@@ -181,15 +181,19 @@ def test_the_directory_transcribes_in_a_new_process(finished, corpus):
     assert done.stdout.startswith(f"{speech}: ")
 
 
-def test_a_finished_run_may_be_finalised_again(finished, corpus, recipe):
+@pytest.mark.parametrize("more", [[], ["--test_only"]], ids=str)
+def test_a_finished_run_may_be_finalised_again(finished, corpus, recipe, more):
     before = PruningPlan.load(finished / "plan.json")
     epochs = lines(finished / "retention.jsonl")
+    results = json.loads((finished / "results.json").read_text())
     (finished / "results.json").unlink()
-    recipe.main(arguments(corpus, finished))
+    recipe.main([*arguments(corpus, finished), *more])
     after = PruningPlan.load(finished / "plan.json")
     assert all(torch.equal(before.keep[n], after.keep[n]) for n in before.keep)
     assert lines(finished / "retention.jsonl") == epochs
-    assert (finished / "results.json").is_file()
+    again = json.loads((finished / "results.json").read_text())
+    for name in ("splits", "training"):
+        assert again[name] == results[name]
 
 
 def test_a_killed_run_goes_on(corpus, tmp_path, recipe, monkeypatch):
