@@ -5,6 +5,7 @@ Authors
 """
 
 import copy
+import itertools
 import math
 import statistics
 from collections.abc import Mapping
@@ -92,7 +93,8 @@ def score_split(
     dataset: Any,
     loader_options: Mapping[str, Any],
 ) -> SplitScores:
-    """Recognise a split with all variants, batch by batch.
+    """Recognise a split with all variants, batch by batch; while debugging,
+    its first batches.
 
     Arguments
     ---------
@@ -120,7 +122,8 @@ def score_split(
     )
     scores = SplitScores({name: brain.error_rates() for name in variants})
     brain.modules.eval()
-    for batch in loader:
+    end = brain.debug_batches if brain.debug else None
+    for batch in itertools.islice(loader, end):
         outputs = {}
         for name, network in variants.items():
             with brain.replaced(network), brain.evaluation_ctx:

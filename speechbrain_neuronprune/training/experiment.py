@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import speechbrain as sb
+from hyperpyyaml import resolve_references
+from ruamel.yaml import YAML
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.run_opts import RunOptions
 
@@ -95,6 +97,34 @@ def device_of(
     'cpu'
     """
     return {**hparams, **given(run_opts)}.get("device") or infer_device()
+
+
+def debugging_apart(
+    path: PathLike, overrides: str, run_opts: RunOptions
+) -> str | dict[str, Any]:
+    """Keep what ``--debug`` writes apart from the results of real runs.
+
+    Arguments
+    ---------
+    path : path-like
+        The yaml file.
+    overrides : str
+        Those of the command line.
+    run_opts : RunOptions
+        What the command line says.
+
+    Returns
+    -------
+    str or dict
+        The overrides; while debugging, but not persistently, with the folder
+        ``debug`` of the output folder in its place.
+    """
+    if not run_opts.debug or run_opts.debug_persistently:
+        return overrides
+    with beginning(path), open(path, encoding="utf-8") as file:
+        tree = YAML().load(resolve_references(file, overrides))
+    folder = f"{tree['output_folder']}/debug"
+    return {**(YAML().load(overrides) or {}), "output_folder": folder}
 
 
 def check_precision(

@@ -264,7 +264,8 @@ def test_decoders_and_chunks(corpus, tmp_path, recipe, hparams, monkeypatch):
     monkeypatch.setattr(finalise, "measure_costs", costs)
     options = arguments(corpus, tmp_path / "run", hparams, other_targets=[])
     recipe.main([*options, "--debug"])
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    output = tmp_path / "run" / "debug"
+    results = json.loads((output / "results.json").read_text())
     split = results["splits"]["test-clean"]
     assert split["identical"] == split["utterances"] == 3
     assert results["max_difference"] < 1e-4
@@ -280,11 +281,24 @@ def test_fp16_needs_a_gpu(corpus, tmp_path, recipe):
 
 
 def test_debug_mode(corpus, tmp_path, recipe):
-    recipe.main([*arguments(corpus, tmp_path / "run"), "--debug"])
-    log = (tmp_path / "run" / "log.txt").read_text()
-    assert "took 4 steps, but its model is pruned at step 9" in log
-    epochs = lines(tmp_path / "run" / "retention.jsonl")
+    speech = "--test_dataloader_opts={batch_size: 1}"
+    recipe.main([*arguments(corpus, tmp_path / "run"), speech, "--debug"])
+    [folder] = (tmp_path / "run").iterdir()  # nothing else is touched
+    assert folder.name == "debug"
+    epochs = lines(folder / "retention.jsonl")
     assert [line["step"] for line in epochs] == [2, 4]
+    results = json.loads((folder / "results.json").read_text())
+    assert results["splits"]["test-clean"]["utterances"] == 2
+    log = (folder / "log.txt").read_text()
+    assert "took 4 steps, but its model is pruned at step 9" in log
+
+
+def test_debugging_persistently(corpus, tmp_path, recipe, monkeypatch):
+    monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
+    options = arguments(corpus, tmp_path / "run")
+    recipe.main([*options, "--debug", "--debug_persistently"])
+    assert (tmp_path / "run" / "retention.jsonl").is_file()
+    assert list((tmp_path / "run").glob("save/CKPT*"))
 
 
 def test_tensorboard(corpus, tmp_path, recipe, monkeypatch):
@@ -292,8 +306,9 @@ def test_tensorboard(corpus, tmp_path, recipe, monkeypatch):
     monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
     options = arguments(corpus, tmp_path / "run", use_tensorboard=True)
     recipe.main([*options, "--debug"])
-    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
-    assert (tmp_path / "run" / "train_log.txt").exists()
+    output = tmp_path / "run" / "debug"
+    assert list((output / "tensorboard").glob("events*"))
+    assert (output / "train_log.txt").exists()
 
 
 def test_accumulation_and_precision(corpus, tmp_path, recipe, monkeypatch):
@@ -399,8 +414,10 @@ def test_a_target_out_of_reach(corpus, tmp_path, recipe):
     options = arguments(corpus, tmp_path / "run", target_parameters=0.01)
     with pytest.raises(PlanError, match="out of reach"):
         recipe.main([*options, "--debug"])
-    assert not (tmp_path / "run" / "results.json").exists()
-    assert not (tmp_path / "run" / "model").exists()
+    output = tmp_path / "run" / "debug"
+    assert output.is_dir()
+    assert not (output / "results.json").exists()
+    assert not (output / "model").exists()
 
 
 def test_a_vocabulary_of_another_size(corpus, tmp_path, recipe):

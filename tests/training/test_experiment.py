@@ -17,6 +17,7 @@ from speechbrain_neuronprune.training.experiment import (
     beginning,
     check_length,
     check_precision,
+    debugging_apart,
     device_of,
     given,
 )
@@ -124,3 +125,21 @@ def test_trainings_that_are_long_enough_or_none(
     for name, value in attributes.items():
         monkeypatch.setattr(Brain, name, value)
     assert check_length(Brain(**hparams), epoch_steps) is None
+
+
+@pytest.mark.parametrize(
+    "options, changes",
+    [
+        (["--seed=3", "--debug"], {"seed": 3, "output_folder": "runs/3/debug"}),
+        (["--debug", "--output_folder=x"], {"output_folder": "x/debug"}),
+        (["--debug", "--debug_persistently", "--seed=3"], "seed: 3"),
+        (["--seed=3"], "seed: 3"),
+    ],
+    ids=str,
+)
+def test_debugging_has_a_folder_of_its_own(tmp_path, options, changes):
+    path = tmp_path / "train.yaml"
+    path.write_text("seed: 1\noutput_folder: !ref runs/<seed>\n")
+    _, run_opts, overrides = sb.parse_arguments([str(path), *options])
+    found = debugging_apart(path, overrides, run_opts)
+    assert (found.strip() if isinstance(found, str) else found) == changes

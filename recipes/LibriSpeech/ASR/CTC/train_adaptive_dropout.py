@@ -52,6 +52,7 @@ from speechbrain_neuronprune.training.experiment import (
     beginning,
     check_length,
     check_precision,
+    debugging_apart,
 )
 from speechbrain_neuronprune.training.starting_point import open_starting_point
 from speechbrain_neuronprune.training.tokens import (
@@ -159,6 +160,7 @@ def main(arguments):
     """Train, prune, evaluate, report."""
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     join_processes(run_opts)
+    overrides = debugging_apart(hparams_file, overrides, run_opts)
     hparams = load_hparams(hparams_file, overrides)
     check_precision(hparams, run_opts)
     start = open_start(hparams)
