@@ -157,7 +157,10 @@ def _load(folder: Path, device: str) -> CTCRecogniser:
     with open(folder / RECIPE, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, moved)
     hparams["tokenizer"] = load_tokenizer(save / "tokenizer.model")
-    brain = make_brain(hparams, {"device": device, "noprogressbar": True})
+    run_opts = {"device": device, "noprogressbar": True, "precision": "fp32"}
+    if device == "cpu":  # where SpeechBrain refuses fp16, as of a GPU's run
+        run_opts["eval_precision"] = "fp32"
+    brain = make_brain(hparams, run_opts)
     brain.checkpointer.recover_if_possible()  # the features' statistics
     load_final_average(
         brain.checkpointer, "model", brain.hparams.number_of_checkpoints

@@ -51,6 +51,17 @@ def test_a_run_may_be_moved(run, tmp_path):
     assert brain.checkpointer.checkpoints_dir == moved / "save"
 
 
+def test_a_run_in_fp16_is_opened_on_a_cpu(run, tmp_path):
+    half = shutil.copytree(run, tmp_path / "half")
+    yaml = half / "hyperparams.yaml"
+    text = yaml.read_text().replace("precision: fp32", "precision: fp16")
+    assert "precision: fp16" in text
+    yaml.write_text(f"{text}\neval_precision: fp16\n")
+    state = open_run(half).hparams.model.state_dict()
+    for name, value in open_run(run).hparams.model.state_dict().items():
+        assert torch.equal(state[name], value), name
+
+
 def test_folders_that_are_no_run(tmp_path):
     assert read_keys(tmp_path) == set()
     with pytest.raises(DataError, match="is no run of the recipes"):
