@@ -21,7 +21,7 @@ from speechbrain_neuronprune.brains.adaptive_dropout import (
 )
 from speechbrain_neuronprune.fast_layers import use_fast_layers
 from speechbrain_neuronprune.processes import unwrapped
-from speechbrain_neuronprune.training.batching import go_on
+from speechbrain_neuronprune.training.batching import go_on, keep_length
 from speechbrain_neuronprune.training.error_rates import ErrorRates
 
 
@@ -192,6 +192,7 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
 
     def on_fit_start(self) -> None:
         """Recover, and go on within an epoch that was interrupted."""
+        keep_length(self)
         super().on_fit_start()
         go_on(self)
 

@@ -10,16 +10,24 @@ Authors
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
 from speechbrain.dataio.sampler import DynamicBatchSampler
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
 from torch.utils.data import Sampler
 
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.processes import process_count, process_number
 
 
+@register_checkpoint_hooks
 class ShortFirstSampler(Sampler):
     """A batch sampler that begins with the shortest utterances.
 
@@ -27,7 +35,9 @@ class ShortFirstSampler(Sampler):
     first ``short_steps`` hold only the shortest utterances. Which batches
     come at which step follows from the seed alone, so a resumed epoch goes
     on exactly where it stopped; call ``set_epoch`` (counted from 1, as
-    ``Brain.fit`` does) at the start of every epoch.
+    ``Brain.fit`` does) at the start of every epoch. A checkpoint keeps how
+    long an epoch is: where it has another length when it is resumed, as in
+    another number of processes, it goes on after the same share.
 
     A step is one of the optimiser. It takes a batch of every process and,
     where gradients are accumulated, several; in two processes it takes those
@@ -111,6 +121,7 @@ class ShortFirstSampler(Sampler):
         self.epoch_steps = epoch_steps or self._steps_of_a_pass()
         self.epoch = 1
         self.done = 0
+        self.interrupted_length = len(self)
 
     def _steps_of_a_pass(self) -> int:
         steps = len(self.all) // self.step_batches
@@ -132,24 +143,31 @@ class ShortFirstSampler(Sampler):
         """Choose which epoch the next iteration yields."""
         self.epoch = epoch
 
-    def go_on(self, epoch: int, step: int) -> int:
+    def go_on(self, batches: int) -> int:
         """Leave out the beginning of the next iteration.
 
         Arguments
         ---------
-        epoch : int
-            The epoch that was interrupted.
-        step : int
-            How many steps were taken, those of earlier epochs included.
+        batches : int
+            How many a process had taken of the epoch that was interrupted.
 
         Returns
         -------
         int
             How many batches of this process are left out.
         """
-        done = step - (epoch - 1) * self.epoch_steps
-        self.done = min(max(done, 0), self.epoch_steps)
+        steps = batches * self.epoch_steps // self.interrupted_length
+        self.done = min(steps, self.epoch_steps)
         return self.done * self.accumulated
+
+    @mark_as_saver
+    def _save(self, path: PathLike) -> None:
+        Path(path).write_text(str(len(self)), encoding="utf-8")
+
+    @mark_as_loader
+    def _load(self, path: PathLike, end_of_epoch: bool) -> None:
+        content = Path(path).read_text(encoding="utf-8")
+        self.interrupted_length = int(content)
 
     def __len__(self) -> int:
         return self.epoch_steps * self.accumulated
@@ -169,11 +187,25 @@ class ShortFirstSampler(Sampler):
         return self.all[step * self.step_batches + place]
 
 
+def keep_length(brain: sb.Brain) -> None:
+    """Let the checkpoints of a Brain keep how long its epochs are.
+
+    Arguments
+    ---------
+    brain : Brain
+        Not recovered yet.
+    """
+    sampler = brain.train_sampler
+    if isinstance(sampler, ShortFirstSampler) and brain.checkpointer:
+        brain.checkpointer.add_recoverable(
+            "sampler",
+            sampler,
+            optional_load=True,  # older checkpoints have none
+        )
+
+
 def go_on(brain: sb.Brain) -> None:
     """Let the epoch that a checkpoint interrupted go on with its next step.
-
-    Unlike the position of a data loader, the step means the same in any
-    number of processes, with or without accumulated gradients.
 
     Arguments
     ---------
@@ -183,8 +215,7 @@ def go_on(brain: sb.Brain) -> None:
     """
     sampler = brain.train_sampler
     if brain.step and isinstance(sampler, ShortFirstSampler):
-        epoch = brain.hparams.epoch_counter.current + 1
-        brain.step = sampler.go_on(epoch, brain.optimizer_step)
+        brain.step = sampler.go_on(brain.step)
 
 
 class _Passes:

@@ -119,6 +119,7 @@ def test_a_run_leaves_everything_behind(finished):
         "report/figures.json",
     ):
         assert (finished / name).is_file(), name
+    assert list(finished.glob("save/CKPT*/sampler.ckpt"))
 
 
 def test_masked_and_compact_agree(finished):

@@ -7,6 +7,7 @@ Authors
 import itertools
 
 import pytest
+from speechbrain.utils.checkpoints import Checkpointer
 
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.training.batching import ShortFirstSampler
@@ -91,14 +92,26 @@ def test_too_few_batches_for_a_step():
 
 
 @pytest.mark.parametrize(
-    "step, left_out", [(4, 0), (5, 1), (7, 3), (8, 4), (3, 0), (9, 4)]
+    "taken, left_out", [(0, 0), (1, 0), (2, 1), (7, 3), (8, 4), (9, 4)]
 )
-def test_an_interrupted_epoch_goes_on(step, left_out):
+def test_an_interrupted_epoch_goes_on(taken, left_out):
     whole = epochs(make_sampler(accumulated=2), 2)
     sampler = make_sampler(accumulated=2)
-    assert sampler.go_on(2, step) == 2 * left_out
+    assert sampler.go_on(taken) == 2 * left_out
     assert epochs(sampler, 2) == whole[2 * left_out :]
     assert epochs(sampler, 2) == whole
+
+
+def test_an_epoch_of_another_length_goes_on_after_the_same_share(tmp_path):
+    options = {"short_steps": 0, "epoch_steps": None}
+    alone, share = make_sampler(**options), make_sampler(**options, processes=3)
+    assert (len(alone), len(share)) == (28, 9)
+    Checkpointer(tmp_path, {"sampler": alone}).save_checkpoint()
+    Checkpointer(tmp_path, {"sampler": share}).recover_if_possible()
+    assert share.go_on(21) == 6  # three quarters, in whole steps
+    again = make_sampler(**options, accumulated=2, processes=3)
+    Checkpointer(tmp_path, {"sampler": again}).recover_if_possible()
+    assert again.go_on(21) == 6  # of eight batches, which make four steps
 
 
 def test_no_utterances_is_an_error():
