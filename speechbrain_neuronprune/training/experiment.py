@@ -13,10 +13,13 @@ import speechbrain as sb
 from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.files import PathLike
+
+logger = get_logger(__name__)
 
 
 @contextlib.contextmanager
@@ -159,6 +162,26 @@ def check_precision(
                 f"The {name} fp16 needs a GPU, but the device is {device}; "
                 f"pass --{name}=bf16 or --{name}=fp32, or --device=cuda."
             )
+
+
+def check_cache(hparams: Mapping[str, Any]) -> None:
+    """Warn of a memory of decoded speech that ends with every epoch.
+
+    Arguments
+    ---------
+    hparams : mapping
+        The yaml, loaded.
+    """
+    loader = hparams["train_dataloader_opts"]
+    workers = loader.get("num_workers", 0)
+    forgets = workers and not loader.get("persistent_workers")
+    if hparams["cache_audio"] and forgets:
+        logger.warning(
+            "cache_audio is of no use with num_workers: %d, as new workers "
+            "read the training speech in every epoch; set it to False, or in "
+            "train_dataloader_opts num_workers: 0 or persistent_workers: True",
+            workers,
+        )
 
 
 def check_length(brain: sb.Brain, epoch_steps: int) -> None:

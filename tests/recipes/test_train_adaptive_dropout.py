@@ -296,10 +296,11 @@ def test_debug_mode(corpus, tmp_path, recipe):
 
 def test_debugging_persistently(corpus, tmp_path, recipe, monkeypatch):
     monkeypatch.setattr(recipe, "finalise", lambda *arguments: None)
-    options = arguments(corpus, tmp_path / "run")
+    options = arguments(corpus, tmp_path / "run", other_targets="null")
     recipe.main([*options, "--debug", "--debug_persistently"])
     assert (tmp_path / "run" / "retention.jsonl").is_file()
     assert list((tmp_path / "run").glob("save/CKPT*"))
+    assert not (tmp_path / "run" / "sizes.json").exists()
 
 
 def test_tensorboard(corpus, tmp_path, recipe, monkeypatch):

@@ -15,6 +15,7 @@ from speechbrain_neuronprune.brains import AdaptiveDropoutMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.training.experiment import (
     beginning,
+    check_cache,
     check_length,
     check_precision,
     debugging_apart,
@@ -125,6 +126,21 @@ def test_trainings_that_are_long_enough_or_none(
     for name, value in attributes.items():
         monkeypatch.setattr(Brain, name, value)
     assert check_length(Brain(**hparams), epoch_steps) is None
+
+
+@pytest.mark.parametrize(
+    "cache, loader, warnings",
+    [
+        (True, {"num_workers": 2}, 1),
+        (True, {"num_workers": 2, "persistent_workers": True}, 0),
+        (True, {}, 0),
+        (False, {"num_workers": 2}, 0),
+    ],
+    ids=str,
+)
+def test_speech_that_workers_forget(cache, loader, warnings, caplog):
+    check_cache({"cache_audio": cache, "train_dataloader_opts": loader})
+    assert caplog.text.count("of no use with num_workers: 2") == warnings
 
 
 @pytest.mark.parametrize(

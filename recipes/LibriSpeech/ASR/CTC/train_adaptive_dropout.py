@@ -50,6 +50,7 @@ from speechbrain_neuronprune.training.dataio import (
 )
 from speechbrain_neuronprune.training.experiment import (
     beginning,
+    check_cache,
     check_length,
     check_precision,
     debugging_apart,
@@ -143,9 +144,12 @@ def make_sampler(train, hparams, accumulated):
 
 
 def evaluate_sizes(brain, dev, tests, hparams):
-    """Write the error rates of the model cut to other sizes."""
+    """Write the error rates of the model cut to other sizes, if wanted."""
+    targets = hparams.get("other_targets", [])
+    if targets is None:
+        return
     plans = {"dense": PruningPlan({})}
-    for target in hparams.get("other_targets", []):
+    for target in targets:
         plans[str(target)] = brain.plan_for(target)
     write_sizes(
         brain,
@@ -163,6 +167,7 @@ def main(arguments):
     overrides = debugging_apart(hparams_file, overrides, run_opts)
     hparams = load_hparams(hparams_file, overrides)
     check_precision(hparams, run_opts)
+    check_cache(hparams)
     start = open_start(hparams)
     run_on_main(prepare, args=[hparams, start])
     train, dev, tests = dataio_prepare(hparams)
