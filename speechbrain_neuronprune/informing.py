@@ -49,12 +49,12 @@ def noted_importance(model: nn.Module) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to torch.Tensor
-        By group, (units,): to the first order what the loss would change
-        without the unit, per parameter of its own.
+        By group, (units,), on the CPU: to the first order what the loss would
+        change without the unit, per parameter of its own.
     """
     groups = supported_units(model)
     return {
-        name: gate.importance.flatten() / groups[name].parameters_per_unit
+        name: gate.importance.flatten().cpu() / groups[name].parameters_per_unit
         for name, gate in adaptive_dropouts(model).items()
     }
 

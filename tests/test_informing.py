@@ -43,6 +43,20 @@ def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
     assert scores.keys() == informed_dropouts(encoder).keys() and scores
 
 
+class Elsewhere(torch.Tensor):
+    """Stands for a tensor on a GPU."""
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_importance_is_sent_to_other_processes_from_the_cpu(model):
+    for gate in adaptive_dropouts(model).values():
+        gate.importance = gate.importance.as_subclass(Elsewhere)
+    scores = noted_importance(model).values()
+    assert {type(one) for one in scores} == {torch.Tensor}
+
+
 def test_logits_are_normal_in_the_order_of_all_scores(model):
     names = list(informed_dropouts(model))
     assert names == list(adaptive_dropouts(model))
