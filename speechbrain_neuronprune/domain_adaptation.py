@@ -48,10 +48,15 @@ from speechbrain_neuronprune.brains.adaptation import AdaptationASR
 from speechbrain_neuronprune.deploy.card import adapted_card
 from speechbrain_neuronprune.deploy.checksums import write_card
 from speechbrain_neuronprune.deploy.int8 import require_float
-from speechbrain_neuronprune.errors import SelectionError, TrainingError
+from speechbrain_neuronprune.errors import (
+    SelectionError,
+    TrainingError,
+    UnitsError,
+)
 from speechbrain_neuronprune.files import atomic_path, write_json
 from speechbrain_neuronprune.processes import process_count, process_number
 from speechbrain_neuronprune.saliency import rank_neurons
+from speechbrain_neuronprune.saliency.taps import find_taps
 from speechbrain_neuronprune.training.batching import ShortFirstSampler
 from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.training.dataio import (
@@ -152,9 +157,7 @@ class DomainAdaptation:
         self.hparams = hparams
         self.run_opts = given(run_opts)
         self.folder = Path(hparams["output_folder"])
-        self.stages = [
-            Stage.read(one) for one in hparams["models"][hparams["model"]]
-        ]
+        self.stages = _stages(hparams["models"], hparams["model"])
 
     def run(self) -> dict[str, Any]:
         """Adapt, and measure before and after.
@@ -166,6 +169,7 @@ class DomainAdaptation:
         """
         require_float(self.encoder, self.hparams["starting_model"])
         start = fingerprint(self.encoder)
+        self._check_layers()
         self._check_stopping()
         self._check_warmup()
         self._check_replay()
@@ -490,6 +494,15 @@ class DomainAdaptation:
         patch = DomainPatch(start, update.patch().entries)
         patch.save(self.folder / "patch.safetensors")
 
+    def _check_layers(self) -> None:
+        layers = self.hparams["layers"]
+        try:
+            find_taps(self.encoder, layers)
+        except UnitsError as error:
+            raise SelectionError(
+                f"The yaml's layers={layers} do not fit the model. {error}"
+            ) from error
+
     def _check_stopping(self) -> None:
         if self.hparams["patience"] is None and self.hparams["start_counts"]:
             raise SelectionError(
@@ -542,6 +555,14 @@ class DomainAdaptation:
                     f"with {name}={found.get(name)}, not {value}; choose "
                     "another output_folder, or remove that one."
                 )
+
+
+def _stages(models: Mapping[str, Any], name: str) -> list[Stage]:
+    if name not in models:
+        raise SelectionError(
+            f"The yaml has no model {name}; choose one of {', '.join(models)}."
+        )
+    return [Stage.read(one) for one in models[name]]
 
 
 def _save(content: Any, path: Path) -> None:

@@ -332,3 +332,15 @@ def test_options_of_the_yaml_reach_the_brain(adaptation):
     one = DomainAdaptation(one.recogniser, one.speech, one.hparams, run_opts)
     assert one._brain().max_grad_norm == 0.5
     assert one._option("max_grad_norm", 5.0) == 0.5
+
+
+def test_an_unknown_model_is_named(adaptation):
+    with pytest.raises(SelectionError, match="no model Z; choose one of A, B"):
+        adaptation(model="Z")
+
+
+def test_layers_that_the_model_lacks_are_those_of_the_yaml(adaptation):
+    one = adaptation(layers=["*linear9"])
+    with pytest.raises(SelectionError, match=r"layers=\['\*linear9'\] do not"):
+        one.run()
+    assert not (one.folder / "request.json").exists()

@@ -25,6 +25,7 @@ from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
 from speechbrain_neuronprune.corpus.splits import (
+    SHORTEST,
     find_speech,
     split_files,
     transcript_path,
@@ -211,6 +212,11 @@ def measure_duration(path: Path) -> float:
         raise DataError(
             f"The audio file {path} is empty or truncated: it ends after "
             f"{frames} samples; download it again or remove the utterance."
+        )
+    if frames < SHORTEST * rate:
+        raise DataError(
+            f"The audio file {path} has only {frames} samples, less than the "
+            f"{1000 * SHORTEST:g} ms of a frame; remove the utterance."
         )
     if rate != SAMPLE_RATE or channels != 1:
         raise DataError(

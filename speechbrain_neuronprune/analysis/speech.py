@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from speechbrain_neuronprune.corpus.splits import (
+    SHORTEST,
     find_speech,
     transcript_path,
     transcripts,
@@ -268,10 +269,11 @@ def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
         header = soundfile.info(path)
     except (OSError, soundfile.LibsndfileError) as error:
         raise _unreadable(path, error) from error
-    if header.frames == 0:
+    if header.frames < SHORTEST * header.samplerate:
         raise DataError(
-            f"The audio file {path} has no samples; copy it again or remove "
-            "the utterance."
+            f"The audio file {path} has only {header.frames} samples, less "
+            f"than the {1000 * SHORTEST:g} ms of a frame; copy it again or "
+            "remove the utterance."
         )
     return Utterance(
         path.stem, path, tuple(words), header.frames, header.samplerate

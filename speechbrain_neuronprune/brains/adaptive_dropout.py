@@ -112,6 +112,11 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         return schedule_of(self.pruned)
 
     @property
+    def learned_retention(self) -> bool:
+        """Whether the plan is what gates have learned, for the model card."""
+        return self.schedule is not None
+
+    @property
     def final_step(self) -> int:
         """The optimiser step at which c(t) has reached its end and the units
         are settled, if they shall be (0 without gates)."""

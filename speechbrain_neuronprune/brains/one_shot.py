@@ -24,6 +24,8 @@ class OneShotMixin(ABC):
     Give the model ``OpenGate`` gates.
     """
 
+    learned_retention = False
+
     @abstractmethod
     def scores(self) -> dict[str, Tensor]:
         """A number per unit, the higher the more worth keeping."""

@@ -134,4 +134,4 @@ def _table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     table = text_table([*head, *[f"WER {split}" for split in splits]], cells)
-    return f"{table}\n* every smaller size makes more errors"
+    return f"{table}\n* no smaller size has as few errors"

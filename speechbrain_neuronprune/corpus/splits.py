@@ -14,6 +14,7 @@ from speechbrain_neuronprune.errors import DataError
 
 FILES = "*/*/[!.]*"  # SPEAKER/CHAPTER/FILE
 AUDIO = (".flac", ".wav")
+SHORTEST = 0.025  # seconds of speech, of which features can be computed
 
 
 def split_files(split: Path) -> list[Path]:

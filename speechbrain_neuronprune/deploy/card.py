@@ -35,12 +35,7 @@ removed units at zero, "compact" this model.
 
 ## Word error rate (character error rate), %
 
-| split | utterances | dense | masked | compact |
-| --- | ---: | ---: | ---: | ---: |
-{splits}
-
-The largest difference between the log-posteriors of the masked and the
-compact model is {max_difference:.1e}.
+{measured}
 
 ## Training
 
@@ -48,10 +43,23 @@ Splits {train_splits}; seed {seed}; {steps} optimizer steps. `plan.json` says
 which units of the dense network stayed.
 """
 
+MEASURED = """\
+| split | utterances | dense | masked | compact |
+| --- | ---: | ---: | ---: | ---: |
+{splits}
+
+The largest difference between the log-posteriors of the masked and the
+compact model is {max_difference:.1e}."""
+
+UNMEASURED = "Not measured when this model was made."
+
 PRUNING = """ It was pruned to
-**{share:.1%}** of its parameters by adaptive dropout while it was trained
-(Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning Conformers",
-arXiv 2412.04836). The removed units are gone, not masked."""
+**{share:.1%}** of its parameters{how}.
+The removed units are gone, not masked."""
+
+ADAPTIVE_DROPOUT = """ by adaptive dropout while it was
+trained (Kubo, Cai, Bacchiani: "Adaptive Dropout for Pruning Conformers",
+arXiv 2412.04836)"""
 
 ADAPTED = """\
 # {name}
@@ -115,22 +123,33 @@ def model_card(
     """
     cost = results["cost"]
     return CARD.format(
-        **{key: results[key] for key in ("name", "seed", "max_difference")},
+        **{key: results[key] for key in ("name", "seed")},
         **results["training"],
         **results["example"],
         what=interface.what,
         use=interface.use,
-        pruning=_pruning(cost),
+        pruning=_pruning(results),
         costs="\n".join(_cost_row(name, row) for name, row in cost.items()),
-        splits="\n".join(
-            _split_row(name, row) for name, row in results["splits"].items()
-        ),
+        measured=_measured(results),
     )
 
 
-def _pruning(cost: Mapping[str, Any]) -> str:
+def _pruning(results: Mapping[str, Any]) -> str:
+    cost = results["cost"]
     share = cost["compact"]["parameters"] / cost["dense"]["parameters"]
-    return PRUNING.format(share=share) if share < 1 else ""
+    if share >= 1:
+        return ""
+    learned = results["training"].get("learned_retention")
+    return PRUNING.format(share=share, how=ADAPTIVE_DROPOUT if learned else "")
+
+
+def _measured(results: Mapping[str, Any]) -> str:
+    if not results["splits"]:
+        return UNMEASURED
+    rows = (_split_row(name, row) for name, row in results["splits"].items())
+    return MEASURED.format(
+        splits="\n".join(rows), max_difference=results["max_difference"]
+    )
 
 
 def _cost_row(name: str, cost: Mapping[str, Any]) -> str:

@@ -74,6 +74,7 @@ def finalise(
     }
     write_error_rates(folder, scores)
     results = collect_results(brain, variants, scores)
+    results["training"]["learned_retention"] = brain.learned_retention
     write_json(folder / "results.json", results)
     write_model(folder / "model", brain, plan, variants, results)
     write_report(folder)

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from speechbrain.inference import EncoderASR
 
+from speechbrain_neuronprune.corpus.splits import SHORTEST
 from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 
@@ -38,6 +39,8 @@ def transcribe(model: EncoderASR, path: str) -> str:
     str
         Its words.
     """
+    if not Path(path).is_file():
+        raise DataError(f"There is no audio file {path}; check its path.")
     try:
         speech = model.load_audio(str(Path(path).absolute()))
     except (OSError, RuntimeError, ValueError) as error:
@@ -45,7 +48,15 @@ def transcribe(model: EncoderASR, path: str) -> str:
             f"The audio file {path} cannot be read ({error}); give a WAV or "
             "FLAC file."
         ) from error
-    [words], _ = model.transcribe_batch(speech.unsqueeze(0), torch.ones(1))
+    try:
+        [words], _ = model.transcribe_batch(speech.unsqueeze(0), torch.ones(1))
+    except RuntimeError as error:
+        if len(speech) >= SHORTEST * model.audio_normalizer.sample_rate:
+            raise
+        raise DataError(
+            f"The audio file {path} is too short, with {len(speech)} samples; "
+            f"give one of at least {1000 * SHORTEST:g} ms."
+        ) from error
     return words
 
 

@@ -5,7 +5,9 @@ Authors
 """
 
 import contextlib
+import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,11 +22,14 @@ from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.files import PathLike
 
 logger = get_logger(__name__)
+# hyperpyyaml's: the name, and those that there are
+OVERRIDE = re.compile(r"Override '(\w+)' not found in: (.*)", re.DOTALL)
 
 
 @contextlib.contextmanager
 def beginning(path: PathLike) -> Iterator[None]:
-    """Explain failures to read the yaml or to make the output folder.
+    """Explain failures to read the yaml, to change it, or to make the output
+    folder.
 
     Arguments
     ---------
@@ -34,7 +39,8 @@ def beginning(path: PathLike) -> Iterator[None]:
     Raises
     ------
     TrainingError
-        Instead of any ``OSError`` of the block.
+        Instead of any ``OSError`` of the block, and of hyperpyyaml's error for
+        an override of what the yaml does not have.
 
     Example
     -------
@@ -49,8 +55,18 @@ def beginning(path: PathLike) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(
             f"Cannot read {path} or write the output folder ({error}); "
-            "check the yaml's path, or pass --output_folder=FOLDER with a "
-            "folder that you may write to."
+            "check the yaml's path, or choose an output folder that you may "
+            "write to (--output_folder, or --output of neuronprune)."
+        ) from error
+    except KeyError as error:
+        found = OVERRIDE.search(str(error))
+        if found is None:
+            raise
+        name, there = found[1], re.findall(r"'(\w+)'", found[2])
+        like = difflib.get_close_matches(name, there, 1)
+        remedy = f"do you mean {like[0]}?" if like else "choose another yaml."
+        raise TrainingError(
+            f"The yaml {path} has no entry {name} to be changed; {remedy}"
         ) from error
 
 

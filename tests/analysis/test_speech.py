@@ -164,7 +164,7 @@ def test_audio_that_cannot_be_decoded(own, content):
 def test_audio_without_samples(own):
     (chapter(own) / "1-1-0000.flac").unlink()
     soundfile.write(chapter(own) / "1-1-0000.wav", np.zeros(0), 16000)
-    with pytest.raises(DataError, match="1-1-0000.wav has no samples"):
+    with pytest.raises(DataError, match="1-1-0000.wav has only 0 samples"):
         read_speech(own, "dev")
 
 

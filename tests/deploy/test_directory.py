@@ -25,6 +25,7 @@ from speechbrain_neuronprune import (
     use_fast_layers,
 )
 from speechbrain_neuronprune.deploy import transcribe
+from speechbrain_neuronprune.deploy.card import model_card
 from speechbrain_neuronprune.deploy.directory import (
     inference_yaml,
     write_model_directory,
@@ -233,6 +234,16 @@ def test_the_card_has_the_figures(directory):
     rates = "4.00 (1.00) | 5.25 (1.25) | 5.25 (1.25)"
     assert f"| test-clean | 9 | {rates} |" in card
     assert "seed 7; 12 optimizer steps" in card
+    assert "largest difference" in card
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_card_says_only_what_is_known(learned):
+    training = RESULTS["training"] | {"learned_retention": learned}
+    card = model_card(RESULTS | {"training": training, "splits": {}})
+    assert ("by adaptive dropout while it was" in card) == learned
+    assert "Not measured when this model was made." in card
+    assert "difference" not in card
 
 
 def test_a_failure_leaves_the_old_directory_alone(run, directory, tmp_path):
@@ -276,11 +287,29 @@ def test_a_folder_without_a_model_is_an_error(tmp_path, wav, capsys):
     assert message.startswith(f"error: The folder {tmp_path / 'none'} is no")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"RIFF but nothing else"])
+def test_missing_audio_is_an_error(directory, tmp_path, capsys):
+    path = tmp_path / "none.wav"
+    assert transcribe.main([str(directory), str(path)]) == 1
+    assert f"error: There is no audio file {path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("samples", [1, 160, 399])
+def test_audio_shorter_than_a_frame_is_an_error_or_not(
+    directory, tmp_path, samples, capsys
+):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, torch.randn(samples).numpy() / 10, 16000)
+    failed = transcribe.main([str(directory), str(path)])
+    out, err = capsys.readouterr()
+    message = f"error: The audio file {path} is too short, with {samples} sa"
+    assert err.startswith(message) if failed else out.startswith(f"{path}: ")
+    assert failed or samples > 160
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF but nothing else"])
 def test_unreadable_audio_is_an_error(directory, tmp_path, content, capsys):
     path = tmp_path / "bad.wav"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     assert transcribe.main([str(directory), str(path)]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"error: The audio file {path} cannot be read")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechbrain_neuronprune import RetentionSchedule
@@ -159,3 +160,18 @@ def test_debugging_has_a_folder_of_its_own(tmp_path, options, changes):
     _, run_opts, overrides = sb.parse_arguments([str(path), *options])
     found = debugging_apart(path, overrides, run_opts)
     assert (found.strip() if isinstance(found, str) else found) == changes
+
+
+@pytest.mark.parametrize(
+    "name, remedy",
+    [("modle", "do you mean model?"), ("starting_point", "choose another")],
+)
+def test_an_override_of_nothing_is_named(name, remedy):
+    with pytest.raises(TrainingError, match=rf"no entry {name} .*{remedy}"):
+        with beginning("adapt.yaml"):
+            load_hyperpyyaml("model: B\nseed: 1", {name: "A"})
+
+
+def test_other_errors_of_keys_stay():
+    with pytest.raises(KeyError, match="other"), beginning("adapt.yaml"):
+        {}["other"]
