@@ -335,8 +335,10 @@ def test_options_of_the_yaml_reach_the_brain(adaptation):
 
 
 def test_an_unknown_model_is_named(adaptation):
+    one = adaptation()
+    hparams = {**one.hparams, "model": "Z"}
     with pytest.raises(SelectionError, match="no model Z; choose one of A, B"):
-        adaptation(model="Z")
+        DomainAdaptation(one.recogniser, one.speech, hparams)
 
 
 def test_layers_that_the_model_lacks_are_those_of_the_yaml(adaptation):
