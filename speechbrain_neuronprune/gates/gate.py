@@ -39,6 +39,12 @@ class UnitGate(nn.Module):
         return False
 
     @property
+    def draws(self) -> bool:
+        """Whether the mask is another one each time that it is asked for;
+        True if that is not known."""
+        return True
+
+    @property
     def size(self) -> int:
         """Number of units."""
         return math.prod(self.shape)
@@ -98,6 +104,8 @@ class FixedMask(UnitGate):
     def __init__(self, keep: Tensor, batch_dim: int = 0) -> None:
         super().__init__(*keep.shape, batch_dim=batch_dim)
         self.register_buffer("kept", keep.bool().clone(), persistent=False)
+
+    draws = False
 
     def mask(self, batch_size: int) -> Tensor:
         """The plan's mask, ``(1, *shape)``."""

@@ -21,12 +21,13 @@ from speechbrain_neuronprune.layers.constant import (
 )
 from speechbrain_neuronprune.layers.feed_forward import insert_gate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.shared_draw import Follower, SharedDraw
 from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup
 
 
-class ChannelGate(nn.Module):
-    """Gates (batch, channels, time) and remembers the draw for the echoes.
+class ChannelGate(SharedDraw):
+    """Gates (batch, channels, time), and its echoes by the same draw.
 
     Arguments
     ---------
@@ -35,48 +36,41 @@ class ChannelGate(nn.Module):
     """
 
     def __init__(self, units: UnitGate) -> None:
-        super().__init__()
-        self.units = units
-        self.drawn: Tensor | None = None
+        super().__init__(units)
+        self.echo_in = EchoGate(last=False)
+        self.echo_out = EchoGate(last=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (batch, channels, time) by a new draw."""
-        if self.units.idle:
-            self.drawn = None
-            return x
-        self.drawn = self.units.mask(x.shape[0]).to(x.dtype)
-        return x * self.drawn.unsqueeze(-1)
+        mask = self.mask(x.shape[0], x.dtype, last=False)
+        return x if mask is None else x * mask.unsqueeze(-1)
 
 
-class EchoGate(nn.Module):
-    """Applies the draw of a ``ChannelGate`` again, to (rows, time, channels).
+class EchoGate(Follower):
+    """Applies the mask of a ``ChannelGate`` again, to (rows, time, channels).
 
     Chunked training folds an utterance's chunks into rows, so each
     utterance's mask is repeated for its chunks.
 
     Arguments
     ---------
-    source : ChannelGate
-        Whose draw to repeat.
     last : bool
         Whether this is the last use, after which the draw is forgotten.
     """
 
-    def __init__(self, source: ChannelGate, last: bool) -> None:
+    def __init__(self, last: bool) -> None:
         super().__init__()
-        self._source = (source,)  # a tuple: not registered a second time
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply ``x`` (rows, time, channels) by the remembered draw."""
-        source = self._source[0]
-        mask = source.drawn
-        if mask is None:  # nothing was drawn: every channel is present
+        mask = self.leader.mask(
+            x.shape[0], x.dtype, first=False, last=self.last
+        )
+        if mask is None:
             return x
         if mask.shape[0] > 1:
             mask = mask.repeat_interleave(x.shape[0] // mask.shape[0], dim=0)
-        if self.last:
-            source.drawn = None
         return x * mask.unsqueeze(1)
 
 
@@ -102,8 +96,7 @@ class ConvolutionForm:
         source = first = last = None
         if gate is not None:
             source = ChannelGate(gate)
-            first = EchoGate(source, last=False)
-            last = EchoGate(source, last=True)
+            first, last = source.echo_in, source.echo_out
         layer.bottleneck = insert_gate(layer.bottleneck, "1", "gate", source)
         stages = insert_gate(layer.after_conv, "", "gate_in", first)
         layer.after_conv = insert_gate(stages, "1", "gate_out", last)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.shared_draw import Follower, SharedDraw
 from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.chains import (
@@ -31,8 +32,10 @@ from speechbrain_neuronprune.units.ends import fit_given, fit_taken, taken
 from speechbrain_neuronprune.units.vectors import entry_of
 
 
-class ChainGate(nn.Module):
+class ChainGate(SharedDraw):
     """Gates the inputs of several stages by one draw per forward pass.
+
+    It is the ``gate`` of the last stage; the others have followers of it.
 
     Arguments
     ---------
@@ -43,13 +46,15 @@ class ChainGate(nn.Module):
     """
 
     def __init__(self, units: UnitGate, places: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.units = units
-        self.drawn: Tensor | None = None
-        last = len(places) - 1
+        super().__init__(units)
+        *others, consumer = places
+        consumer.gate = self
+        for number, stage in enumerate(others):
+            stage.gate = Follower()
+            setattr(self, f"follower_{number}", stage.gate)
         self.handles = [
             stage.register_forward_pre_hook(
-                _MaskInput(self, first=place == 0, last=place == last)
+                _MaskInput(first=place == 0, last=stage is consumer)
             )
             for place, stage in enumerate(places)
         ]
@@ -64,11 +69,10 @@ class ChainGate(nn.Module):
     ) -> Tensor:
         """Multiply ``x`` (batch, ..., units) by the draw of this pass; units
         may be there several times, band after band."""
-        if first or self.drawn is None:
-            self.drawn = self.units.mask(len(x) if x.ndim > 1 else 1)
-        mask = self.drawn.to(x.dtype)
-        if last:
-            self.drawn = None
+        mask = self.mask(len(x) if x.ndim > 1 else 1, x.dtype, first, last)
+        if mask is None:
+            return x
+        mask = mask.to(x.dtype)
         if x.shape[-1] > mask.shape[-1]:
             mask = mask.repeat(1, x.shape[-1] // mask.shape[-1])
         if x.ndim == 1:
@@ -78,14 +82,14 @@ class ChainGate(nn.Module):
 
 class _MaskInput:
     """The pre-hook of one stage; a class, so that it is copied and pickled
-    together with the gate."""
+    together with the model. It knows no gate: that of a replica is another."""
 
-    def __init__(self, gate: ChainGate, first: bool, last: bool) -> None:
-        self.gate, self.first, self.last = gate, first, last
+    def __init__(self, first: bool, last: bool) -> None:
+        self.first, self.last = first, last
 
     def __call__(self, stage: nn.Module, inputs: tuple) -> tuple[Any, ...]:
         x, *others = inputs
-        return self.gate(x, self.first, self.last), *others
+        return stage.gate.leader(x, self.first, self.last), *others
 
 
 def gate_of(consumer: nn.Module) -> UnitGate | None:
@@ -101,9 +105,10 @@ def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
     consumer = places[-1]
     if hasattr(consumer, "gate"):
         consumer.gate.remove()
-        del consumer.gate
+        for stage in places:
+            stage._modules.pop("gate", None)
     if gate is not None:
-        consumer.gate = ChainGate(gate, places)
+        ChainGate(gate, places)
 
 
 class ChainForm:

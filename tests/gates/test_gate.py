@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from speechbrain_neuronprune import AdaptiveDropout, RetentionSchedule
-from speechbrain_neuronprune.gates.gate import FixedMask
+from speechbrain_neuronprune.gates.gate import FixedMask, UnitGate
 from speechbrain_neuronprune.gates.hard_concrete import HardConcrete
 from speechbrain_neuronprune.gates.open_gate import OpenGate
 
@@ -22,6 +22,11 @@ def test_fixed_mask_is_no_part_of_the_state_dict():
 def test_fixed_mask_keeps_the_dtype():
     mask = FixedMask(torch.tensor([True, False]))
     assert mask(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_what_is_known_not_to_draw():
+    assert UnitGate(2).draws
+    assert not FixedMask(torch.tensor([True, False])).draws
 
 
 def test_fixed_mask_without_a_batch():
