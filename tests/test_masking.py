@@ -6,6 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from speechbrain.lobes.models.transformer.Branchformer import (
+    ConvolutionBranch,
+)
 from torch import nn
 
 from speechbrain_neuronprune import (
@@ -21,6 +24,8 @@ from speechbrain_neuronprune.errors import PlanError, UnitsError
 from speechbrain_neuronprune.layers import get_gate
 from speechbrain_neuronprune.masking import ablate, masked, mean_ablated
 from speechbrain_neuronprune.units import linears_of
+from tests.plans import randomize
+from tests.test_compaction_conv import make_crdnn
 
 
 def make_model(bias=True):
@@ -31,6 +36,12 @@ def make_model(bias=True):
         nn.Tanh(),
         nn.Linear(6, 3),
     ).eval()
+
+
+def make_branch():
+    branch = ConvolutionBranch(5, 12, 3, use_linear_after_conv=True)
+    randomize(branch)
+    return nn.Sequential(branch).eval()
 
 
 def make_plan(model, seed=0):
@@ -119,6 +130,23 @@ def test_masks_nest():
         with masked(model, inner):
             assert not torch.equal(model(x), expected)
         assert torch.equal(model(x), expected)
+
+
+@pytest.mark.parametrize(
+    "make, size",
+    [(make_model, 4), (make_branch, 5), (make_crdnn, 8)],
+    ids=["chain", "branch", "crdnn"],
+)
+def test_compiled_models_see_masks_come_and_go(make, size):
+    model, x = make(), torch.randn(2, 9, size)
+    compiled, before = torch.compile(model, backend="eager"), model(x)
+    torch.testing.assert_close(compiled(x), before)
+    for seed in range(2):
+        with masked(model, make_plan(model, seed)):
+            expected = model(x)
+            torch.testing.assert_close(compiled(x), expected)
+            assert not torch.allclose(expected, before)
+        torch.testing.assert_close(compiled(x), before)
 
 
 # ------------------------------------------------------------- for good

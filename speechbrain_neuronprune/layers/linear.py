@@ -11,6 +11,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,8 +108,19 @@ def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
         consumer.gate.remove()
         for stage in places:
             stage._modules.pop("gate", None)
+    for stage in places:
+        _show_compilers(stage, gate is not None)
     if gate is not None:
         ChainGate(gate, places)
+
+
+def _show_compilers(stage: nn.Module, gated: bool) -> None:
+    """What torch.compile has made of a stage is not asked again when hooks
+    come (``skip_nnmodule_hook_guards``), but it is when a dictionary that the
+    stage reads from becomes one of another kind."""
+    kind = OrderedDict if gated else dict
+    stage._parameters = kind(stage._parameters)
+    stage._modules = kind(stage._modules)
 
 
 class ChainForm:

@@ -39,6 +39,7 @@ class UnitAttention:
         layer.__dict__ = {
             key: copy.copy(value) if isinstance(value, (dict, set)) else value
             for key, value in stock.__dict__.items()
+            if key != "_compiled_call_impl"  # of the stock layer's forward
         }
         layer.cross = cross
         query, value = head_widths(stock)

@@ -214,3 +214,20 @@ def test_equal_copies_are_self_attention(kind):
         torch.testing.assert_close(
             ours(stock)(*copies, **arguments)[0], stock(*copies, **arguments)[0]
         )
+
+
+@pytest.mark.parametrize("kind", [RelPosMHAXL, RoPEMHA, MultiheadAttention])
+def test_a_layer_that_was_compiled_is_masked(kind):
+    stock, x = build(kind), torch.randn(2, LENGTH, WIDTH)
+    keep = dict.fromkeys(("query", "value"), torch.arange(WIDTH) % 3 > 0)
+    if kind is RoPEMHA:
+        keep["query"] = torch.arange(WIDTH // 2) % 3 > 0
+    plain, small = masked_and_compact(stock, keep)
+    stock.compile(backend="eager")
+    run(stock, x)
+    compiled = stock
+    for group in groups_of("", stock, False):
+        gate = FixedMask(keep[group.site])
+        compiled = AttentionForm.set_gate(compiled, group, gate)
+    torch.testing.assert_close(run(compiled, x), run(plain, x))
+    torch.testing.assert_close(run(compiled, x), run(small, x))
