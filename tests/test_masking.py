@@ -101,6 +101,46 @@ def test_gates_that_were_there_come_back(make_encoder):
         assert list(model.state_dict()) == keys
 
 
+@pytest.mark.parametrize("attention", ["regularMHA", "RoPEMHA"])
+def test_hooks_of_users_stay(make_encoder, attention):
+    encoder = make_encoder(num_layers=1, attention_type=attention)
+    watched = [
+        "layers.0.ffn_module1.1.ffn",
+        "layers.0.mha_layer",
+        "layers.0.convolution_module.bottleneck",
+        "layers.0.convolution_module.after_conv",
+    ]
+    seen = []
+    handles = [
+        encoder.get_submodule(name).register_forward_hook(
+            lambda *_, name=name: seen.append(name)
+        )
+        for name in watched
+    ]
+    plan, x = make_plan(encoder), torch.randn(2, 9, 16)
+    with masked(encoder, plan):
+        encoder(x)
+    encoder(x)
+    assert seen == watched * 2
+    for handle in handles:
+        handle.remove()
+    encoder(x)
+    assert len(seen) == 2 * len(watched)
+
+
+@pytest.mark.parametrize("kind", ["chain", "branch", "encoder"])
+def test_what_is_new_stands_in_the_mode_of_the_model(kind, make_encoder):
+    make = {"chain": make_model, "branch": make_branch, "encoder": make_encoder}
+    model = make[kind]()
+    for training in (False, True):
+        model.train(training)
+        for one in (compact(model, make_plan(model)), model):
+            assert all(m.training == training for m in one.modules())
+        with masked(model, make_plan(model)):
+            assert all(m.training == training for m in model.modules())
+        assert all(m.training == training for m in model.modules())
+
+
 @pytest.mark.parametrize("way", ["masked", "mean_ablated"])
 def test_an_exception_restores_as_well(way):
     model, x = make_model(), torch.randn(5, 4)

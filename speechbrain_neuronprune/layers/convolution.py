@@ -95,11 +95,11 @@ class ConvolutionForm:
         use_channels_last(layer)
         source = first = last = None
         if gate is not None:
-            source = ChannelGate(gate)
+            source = ChannelGate(gate).train(layer.training)
             first, last = source.echo_in, source.echo_out
-        layer.bottleneck = insert_gate(layer.bottleneck, "1", "gate", source)
-        stages = insert_gate(layer.after_conv, "", "gate_in", first)
-        layer.after_conv = insert_gate(stages, "1", "gate_out", last)
+        insert_gate(layer.bottleneck, "1", "gate", source)
+        insert_gate(layer.after_conv, "", "gate_in", first)
+        insert_gate(layer.after_conv, "1", "gate_out", last)
         return layer
 
     @staticmethod

@@ -4,8 +4,6 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections import OrderedDict
-
 from speechbrain.nnet.attention import PositionalwiseFeedForward
 from torch import Tensor, nn
 
@@ -17,8 +15,8 @@ from speechbrain_neuronprune.units import UnitGroup
 
 def insert_gate(
     stages: nn.Sequential, after: str, name: str, gate: nn.Module | None
-) -> nn.Sequential:
-    """A copy of a Sequential with a gate behind one of its stages.
+) -> None:
+    """Put a gate behind one of the stages of a Sequential, in place.
 
     Stages keep their names ("0", "1", ...), hence parameters keep theirs and
     stock checkpoints load.
@@ -26,27 +24,20 @@ def insert_gate(
     Arguments
     ---------
     stages : nn.Sequential
-        The stages; shared, not copied.
+        The stages.
     after : str
         Name of the stage to follow; "" puts the gate first.
     name : str
         Name of the gate; a gate of that name is replaced.
     gate : nn.Module or None
         The gate; None only removes.
-
-    Returns
-    -------
-    nn.Sequential
-        The new chain.
     """
-    chain = OrderedDict() if after or gate is None else {name: gate}
-    chain = OrderedDict(chain)
-    for key, stage in stages.named_children():
-        if key != name:
-            chain[key] = stage
-        if key == after and gate is not None:
-            chain[name] = gate
-    return nn.Sequential(chain)
+    chain = [one for one in stages._modules.items() if one[0] != name]
+    if gate is not None:
+        names = ["", *(key for key, _ in chain)]
+        chain.insert(names.index(after), (name, gate))
+    stages._modules.clear()
+    stages._modules.update(chain)
 
 
 class FeedForwardForm:
@@ -70,7 +61,7 @@ class FeedForwardForm:
         """Put a gate in place (None removes it)."""
         if gate is not None:
             gate.batch_dim = 1  # SpeechBrain swaps batch and time in here
-        layer.ffn = insert_gate(layer.ffn, "1", "gate", gate)
+        insert_gate(layer.ffn, "1", "gate", gate)
         return layer
 
     @staticmethod

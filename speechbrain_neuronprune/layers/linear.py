@@ -111,7 +111,7 @@ def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
     for stage in places:
         _show_compilers(stage, gate is not None)
     if gate is not None:
-        ChainGate(gate, places)
+        ChainGate(gate, places).train(consumer.training)
 
 
 def _show_compilers(stage: nn.Module, gated: bool) -> None:

@@ -84,7 +84,8 @@ class PartialLayerNorm(nn.Module):
             shape = norm.normalized_shape
         *bands, channels = shape
         tensors = norm.weight, norm.bias
-        return cls(*tensors, channels, norm.eps, kept, tuple(bands))
+        partial = cls(*tensors, channels, norm.eps, kept, tuple(bands))
+        return partial.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (..., kept)."""

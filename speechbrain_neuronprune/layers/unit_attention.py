@@ -21,6 +21,14 @@ from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.layouts import head_widths, projection_rows
 
+# Where a module keeps what is registered with it.
+REGISTRIES = (
+    "_parameters",
+    "_buffers",
+    "_modules",
+    "_non_persistent_buffers_set",
+)
+
 
 class UnitAttention:
     """What the three kinds of attention share: projections, gates, heads.
@@ -34,10 +42,11 @@ class UnitAttention:
 
     @classmethod
     def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
-        """A layer of ours around a stock layer's own parameters."""
+        """A layer of ours around a stock layer's own parameters. It shares
+        the hooks, so that their handles go on removing them."""
         layer = cls.__new__(cls)
         layer.__dict__ = {
-            key: copy.copy(value) if isinstance(value, (dict, set)) else value
+            key: copy.copy(value) if key in REGISTRIES else value
             for key, value in stock.__dict__.items()
             if key != "_compiled_call_impl"  # of the stock layer's forward
         }
@@ -68,8 +77,8 @@ class UnitAttention:
             ]
         )
         self.register_buffer("rows", rows.to(device), persistent=False)
-        self.query_heads = of_query.to(device)
-        self.value_heads = of_value.to(device)
+        self.query_heads = of_query.to(device).train(self.training)
+        self.value_heads = of_value.to(device).train(self.training)
 
     def _packings(
         self, query: tuple[int, ...], value: tuple[int, ...]
