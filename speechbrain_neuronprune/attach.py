@@ -142,7 +142,8 @@ def settle(model: nn.Module, keep: Mapping[str, Tensor]) -> None:
     model : nn.Module
         A gated model.
     keep : mapping of str to torch.Tensor
-        What stays, as in ``PruningPlan.keep``.
+        What stays, as in ``PruningPlan.keep``: groups that it does not name
+        stay whole.
     """
     gates = adaptive_dropouts(model)
     for gate in gates.values():
@@ -150,7 +151,8 @@ def settle(model: nn.Module, keep: Mapping[str, Tensor]) -> None:
     for schedule in {gate.schedule for gate in gates.values()}:
         schedule.stop_steering()
     for name, gate in gates.items():
-        gate.settle(keep[name])
+        everything = torch.ones(gate.shape, dtype=torch.bool)
+        gate.settle(keep.get(name, everything))
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from speechbrain_neuronprune.attach import (
     expected_parameters,
     kept_parameters,
     retention_logits,
+    settle,
 )
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.units import count_parameters
@@ -120,6 +121,17 @@ def test_only_the_targets_are_gated(make_encoder):
     )
     assert all("ffn" in name for name in adaptive_dropouts(gated))
     assert len(list(retention_logits(gated))) == 4
+
+
+def test_settling_leaves_groups_without_a_decision_whole(make_encoder):
+    gated = attach_adaptive_dropout(
+        make_encoder(num_layers=1), RetentionSchedule()
+    )
+    (first, one), *others = adaptive_dropouts(gated).items()
+    keep = torch.arange(one.size) % 2 > 0
+    settle(gated, {first: keep})
+    assert one.settled and torch.equal(one.keep(), keep)
+    assert all(gate.whole for _, gate in others)
 
 
 def test_a_model_without_units_is_refused():
