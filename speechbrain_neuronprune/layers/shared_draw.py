@@ -78,15 +78,13 @@ class SharedDraw(nn.Module):
         units = self.units
         if units.idle:
             return None
-        if first or not units.draws:
-            mask = units.mask(utterances).to(dtype)
-        else:
-            mask = self._remembered()
-        if units.draws:
-            self.drawn = None if last else mask
+        if not units.draws:
+            return units.mask(utterances).to(dtype)
+        mask = units.mask(utterances).to(dtype) if first else self._kept()
+        self.drawn = None if last else mask
         return mask
 
-    def _remembered(self) -> Tensor:
+    def _kept(self) -> Tensor:
         if self.drawn is None:
             raise TrainingError(
                 f"The draw of a gate over {self.units.size} units is missing "
