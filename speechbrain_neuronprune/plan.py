@@ -400,7 +400,8 @@ def _read(path: Path) -> dict:
     if content.get("version") != VERSION:
         raise PlanError(
             f"The plan {path} has version {content.get('version')}, this "
-            f"package reads version {VERSION}; install the newer package."
+            f"package reads version {VERSION}; make it again, or install the "
+            "version that wrote it."
         )
     if not isinstance(content.get("groups"), dict):
         raise PlanError(

@@ -238,6 +238,6 @@ def _out_of_reach(
     return PlanError(
         f"The target of {target} is out of reach: the units that may go allow "
         f"{least:,} to {most:,} of the model's {total:,} parameters (from "
-        f"{least / total:.3f}); give a target in that range, or prune more "
-        "groups."
+        f"{least / total:.3f}); give a number in that range, or a share such "
+        "as 0.45, or prune more groups."
     )

@@ -225,7 +225,8 @@ def _content(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     if content.get("version") != VERSION:
         raise PatchError(
             f"The patch {path} has version {content.get('version')}, this "
-            f"package reads version {VERSION}; install the newer package."
+            f"package reads version {VERSION}; repeat the adaptation, or "
+            "install the version that wrote it."
         )
     return content
 
