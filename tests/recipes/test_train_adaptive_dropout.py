@@ -431,7 +431,7 @@ def test_a_vocabulary_of_another_size(corpus, tmp_path, recipe):
 def test_an_output_folder_that_cannot_be_written(corpus, tmp_path, recipe):
     (tmp_path / "file").write_text("in the way")
     options = arguments(corpus, tmp_path / "file" / "run")
-    with pytest.raises(TrainingError, match="pass --output_folder"):
+    with pytest.raises(TrainingError, match="choose an output folder"):
         recipe.main(options)
 
 
