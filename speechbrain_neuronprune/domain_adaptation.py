@@ -238,14 +238,7 @@ class DomainAdaptation:
 
     def _measure_on(self, rows: Rows) -> dict[str, Any]:
         errors = self._brain().count_errors(self._dataset(rows), **self._loader)
-        return {
-            "wer": errors.wer,
-            "cer": errors.cer,
-            "utterances": {
-                score["key"]: [score["num_edits"], score["num_ref_tokens"]]
-                for score in errors.words.scores
-            },
-        }
+        return errors.as_dict()
 
     def label(self) -> dict[str, PseudoLabel]:
         """What the model, as it is now, makes of the new domain's speech."""

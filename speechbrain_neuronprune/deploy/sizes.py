@@ -14,7 +14,6 @@ from speechbrain_neuronprune.compaction import compact
 from speechbrain_neuronprune.deploy.evaluation import score_split
 from speechbrain_neuronprune.files import write_json
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.training.error_rates import ErrorRates
 from speechbrain_neuronprune.units import count_parameters
 
 
@@ -80,20 +79,9 @@ def measure_sizes(
         name: {
             "parameters": brain.other_parameters + count_parameters(network),
             "splits": {
-                split: _figures(errors[name])
+                split: errors[name].as_dict()
                 for split, errors in scores.items()
             },
         }
         for name, network in networks.items()
-    }
-
-
-def _figures(errors: ErrorRates) -> dict[str, Any]:
-    return {
-        "wer": errors.wer,
-        "cer": errors.cer,
-        "utterances": {
-            score["key"]: [score["num_edits"], score["num_ref_tokens"]]
-            for score in errors.words.scores
-        },
     }

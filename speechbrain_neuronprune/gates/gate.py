@@ -101,11 +101,11 @@ class FixedMask(UnitGate):
     tensor([[3., 0.]])
     """
 
+    draws = False
+
     def __init__(self, keep: Tensor, batch_dim: int = 0) -> None:
         super().__init__(*keep.shape, batch_dim=batch_dim)
         self.register_buffer("kept", keep.bool().clone(), persistent=False)
-
-    draws = False
 
     def mask(self, batch_size: int) -> Tensor:
         """The plan's mask, ``(1, *shape)``."""

@@ -5,6 +5,7 @@ Authors
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from speechbrain.utils.metric_stats import ErrorRateStats
 
@@ -65,3 +66,15 @@ class ErrorRates:
     def cer(self) -> float:
         """Character error rate, in per cent, blanks between words counted."""
         return self.characters.summarize("error_rate")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Both rates, and of every utterance ``[errors, words]``, so that
+        differences between models can be tested pair by pair; for JSON."""
+        return {
+            "wer": self.wer,
+            "cer": self.cer,
+            "utterances": {
+                score["key"]: [score["num_edits"], score["num_ref_tokens"]]
+                for score in self.words.scores
+            },
+        }

@@ -39,3 +39,11 @@ def test_nothing_recognised_is_all_deleted():
     rates = counters()
     rates.append(["a"], [[]], [["one", "two"]])
     assert rates.wer == rates.cer == 100.0
+
+
+def test_errors_of_every_utterance_are_kept_for_pairs():
+    rates = counters()
+    rates.append(["a", "b"], [["go"], ["up"]], [["go", "on"], ["up"]])
+    found = rates.as_dict()
+    assert found["utterances"] == {"a": [1, 2], "b": [0, 1]}
+    assert found["wer"] == rates.wer and found["cer"] == rates.cer
