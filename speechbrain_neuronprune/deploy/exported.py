@@ -99,13 +99,15 @@ def trace(posteriors: Posteriors) -> ExportedProgram:
     """
     try:
         # Strictly: SpeechBrain asks for len(lengths), which another way of
-        # tracing takes for a constant.
-        program = torch.export.export(
-            posteriors,
-            posteriors.example(),
-            dynamic_shapes=dict(zip(INPUTS, DYNAMIC, strict=True)),
-            strict=True,
-        )
+        # tracing takes for a constant. With gradients: without, convolutions
+        # would be written for a compiler that fuses what comes.
+        with torch.enable_grad():
+            program = torch.export.export(
+                posteriors,
+                posteriors.example(),
+                dynamic_shapes=dict(zip(INPUTS, DYNAMIC, strict=True)),
+                strict=True,
+            )
     except Exception as error:  # whatever the tracer meets
         raise ExportError(
             f"The model cannot be traced for any batch size and duration "

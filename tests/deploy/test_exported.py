@@ -91,6 +91,11 @@ def test_a_program_computes_the_same(
     )
 
 
+@torch.no_grad()
+def test_depthwise_convolutions_stay_convolutions(posteriors):
+    assert "unfold" not in exported.trace(posteriors).graph_module.code
+
+
 def test_onnx_computes_the_same(directory, posteriors, traced_once, tmp_path):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"

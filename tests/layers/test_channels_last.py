@@ -11,6 +11,7 @@ from speechbrain.nnet.adapters import LoRA
 from speechbrain.utils.dynamic_chunk_training import DynChunkTrainConfig
 
 from speechbrain_neuronprune.gates.gate import FixedMask
+from speechbrain_neuronprune.layers import channels_last
 from speechbrain_neuronprune.layers.channels_last import (
     ChannelsLastConvolution,
     use_channels_last,
@@ -55,6 +56,53 @@ def test_dilation():
     stock = ConvolutionModule(4, 3, dilation=2)
     x = torch.randn(1, 9, 4)
     torch.testing.assert_close(fast(stock)(x), stock(x))
+
+
+@settings(max_examples=30)
+@given(
+    channels=st.integers(1, 5),
+    frames=st.integers(1, 12),
+    kernel=st.sampled_from([3, 5]),
+    dilation=st.integers(1, 2),
+    causal=st.booleans(),
+    bias=st.booleans(),
+)
+def test_a_sum_over_taps_is_the_convolution(
+    channels, frames, kernel, dilation, causal, bias
+):
+    stock = ConvolutionModule(
+        channels, kernel, bias=bias, causal=causal, dilation=dilation
+    )
+    x, layer = torch.randn(2, frames, channels), fast(stock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(channels_last, "_is_fused", lambda: True)
+        torch.testing.assert_close(layer(x), stock(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("inference", [True, False])
+def test_compiled_the_layer_computes_the_same(inference):
+    seen = []
+
+    def watch(graph, _):
+        seen.append([str(node.target) for node in graph.graph.nodes])
+        return graph
+
+    layer = fast(ConvolutionModule(6, 5).eval())
+    x = torch.randn(2, 9, 6)
+    with torch.inference_mode(inference):
+        torch._dynamo.reset()
+        compiled = torch.compile(layer, backend=watch, fullgraph=True)
+        torch.testing.assert_close(compiled(x), layer(x))
+    (targets,) = seen
+    assert any("conv2d" in one for one in targets) is not inference
+
+
+def test_an_exported_layer_keeps_its_convolution():
+    layer, x = fast(ConvolutionModule(6, 5).eval()), torch.randn(2, 9, 6)
+    with torch.no_grad():
+        program = torch.export.export(layer, (x,))
+    assert "conv2d" in program.graph_module.code
+    torch.testing.assert_close(program.module()(x), layer(x))
 
 
 def test_gradients_are_those_of_the_stock_module():
