@@ -132,6 +132,31 @@ def test_inference_mode_leaves_the_model_trainable(encoder):
     torch.testing.assert_close(output, expected.clone())
 
 
+@pytest.mark.parametrize("kept", ["all", "some"])
+@pytest.mark.parametrize("attention", KINDS[:2])
+def test_one_graph_for_all_lengths(make_encoder, attention, kept):
+    graphs = []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph
+
+    torch.manual_seed(2)
+    model = make_encoder(attention_type=attention)
+    if kept == "some":
+        model = compact(model, random_plan(model))
+    model = use_fast_layers(model)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend=count, dynamic=True)
+    for length in (25, 10, 40):
+        given = arguments(model, length)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                compiled(**given)[0], model(**given)[0], atol=1e-5, rtol=1e-5
+            )
+    assert len(graphs) == 1
+
+
 @pytest.mark.parametrize("attention", KINDS[:2])
 def test_one_graph_for_the_compiler(make_encoder, attention):
     encoder = make_encoder(num_layers=1, attention_type=attention)

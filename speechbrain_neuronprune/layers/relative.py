@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from speechbrain.nnet.attention import RelPosMHAXL
@@ -15,25 +15,8 @@ from speechbrain_neuronprune.layers.diagonals import diagonals
 from speechbrain_neuronprune.layers.eager import is_eager
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
+from speechbrain_neuronprune.layers.turns import Sides, attend_in_turns
 from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
-
-# Queries whose scores are computed at a time, about: few enough for a
-# processor's cache and for little waste on distances that none of them needs,
-# enough for the products to be large. 10 s of speech are one block.
-BLOCK = 256
-
-
-class _Sides(NamedTuple):
-    """What meets: queries with two biases, (heads, batch, L, width); keys and
-    values, (heads * batch, S, width); distances, (distances, heads, width);
-    and which do not."""
-
-    with_u: Tensor
-    with_v: Tensor
-    k: Tensor
-    v: Tensor
-    distances: Tensor
-    masks: Masks
 
 
 class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
@@ -43,9 +26,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
     and with one draw for both. Gating q alone would leave u_d * k_d and
     v_d * p_d alive, and removing the unit would not be exact.
 
-    On a CPU, queries take turns in blocks. Some hundred queries would need
-    the scores of all distances, of which each uses half; a block needs little
-    more than it uses.
+    On a CPU, queries take turns in blocks (``turns.py``).
     """
 
     def _set_heads(
@@ -73,12 +54,12 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             v = v + self.value_heads(self.value_bias_weight)
         with_u, with_v = self._with_biases(q)
         v = gated(v, self._value_mask(v))
-        sides = _Sides(
+        sides = Sides(
             _heads_first(with_u),
             _heads_first(with_v),
             _heads_first(k).flatten(0, 1),
             _heads_first(v).flatten(0, 1),
-            self._distances(pos_embs).flatten(0, 1),
+            self._distances(pos_embs).flatten(0, 1).transpose(0, 1),
             self._masks(attn_mask, key_padding_mask),
         )
         context, weights = self._attend(sides, return_attn_weights)
@@ -116,72 +97,45 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         return Masks.of(masks)
 
     def _attend(
-        self, sides: _Sides, weighted: bool
+        self, sides: Sides, weighted: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Context, (heads, batch, L, width), and weights, (heads, batch, L,
         S)."""
-        blocks = self._blocks(sides)
-        if len(blocks) == 1:
-            return self._attend_from(blocks[0], sides)
-        first, length = sides.with_u.shape[:2], sides.with_u.shape[2]
-        context = sides.v.new_empty(*first, length, sides.v.shape[2])
-        weights = None
-        if weighted:
-            weights = context.new_empty(
-                *first, length, length, dtype=torch.float32
-            )
-        for rows in blocks:
-            place = None if weights is None else weights[:, :, rows]
-            context[:, :, rows], _ = self._attend_from(rows, sides, place)
-        return context, weights
+        if self._at_once(sides):
+            return self._attend_at_once(sides)
+        return attend_in_turns(sides, self.scale, weighted)
 
-    def _blocks(self, sides: _Sides) -> list[slice]:
-        """The queries that take turns: all at once in training, where scores
-        are kept for gradients, on accelerators, and in graphs of any
-        length."""
+    def _at_once(self, sides: Sides) -> bool:
+        """Whether no query waits: in training, where scores are kept for
+        gradients, on accelerators, and in graphs of any length."""
         length = sides.with_u.shape[2]
-        if (
+        return (
             self.training
+            or self.dropout_att.training  # Monte Carlo dropout
             or torch.is_grad_enabled()
             or not is_eager()
             or sides.v.device.type != "cpu"
-            or len(sides.distances) != 2 * length - 1
-        ):
-            return [slice(0, length)]
-        count = max(1, round(length / BLOCK))
-        size = -(-length // count)
-        return [
-            slice(start, min(start + size, length))
-            for start in range(0, length, size)
-        ]
+            or sides.distances.shape[1] != 2 * length - 1
+        )
 
-    def _attend_from(
-        self, rows: slice, sides: _Sides, place: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Context and weights of a block of queries; the weights are written
-        to a place, if there is one."""
-        length, near = sides.with_u.shape[2], sides.distances
-        if len(near) == 2 * length - 1:
-            near = near[length - rows.stop : 2 * length - 1 - rows.start]
+    def _attend_at_once(self, sides: Sides) -> tuple[Tensor, Tensor]:
+        heads = sides.with_u.shape[:2]
         scores = torch.baddbmm(
-            self._by_key(sides.with_v[:, :, rows], near, sides.k.shape[1]),
-            sides.with_u[:, :, rows].flatten(0, 1),
+            self._by_key(sides.with_v, sides.distances, sides.k.shape[1]),
+            sides.with_u.flatten(0, 1),
             sides.k.mT,
             alpha=self.scale,
-        ).unflatten(0, sides.with_u.shape[:2])
-        masks = sides.masks.of_queries(rows)
+        ).unflatten(0, heads)
         weights = torch.softmax(
-            masks.close(scores), dim=-1, dtype=torch.float32, out=place
+            sides.masks.close(scores), dim=-1, dtype=torch.float32
         )
-        weights = masks.clear(self.dropout_att(weights))
-        if place is not None and weights is not place:
-            place.copy_(weights)
+        weights = sides.masks.clear(self.dropout_att(weights))
         context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
-        return context.unflatten(0, scores.shape[:2]), weights
+        return context.unflatten(0, heads), weights
 
     def _by_key(self, with_v: Tensor, distances: Tensor, keys: int) -> Tensor:
         """Position scores, (heads * batch, L, S)."""
-        scores = torch.bmm(with_v.flatten(1, 2), distances.permute(1, 2, 0))
+        scores = torch.bmm(with_v.flatten(1, 2), distances.mT)
         scores = scores.unflatten(1, with_v.shape[1:3])
         if scores.shape[-1] == keys + scores.shape[-2] - 1:
             return diagonals(scores).flatten(0, 1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.nnet.attention import RelPosEncXL, RelPosMHAXL
 
-from speechbrain_neuronprune.layers import relative
+from speechbrain_neuronprune.layers import turns
 from speechbrain_neuronprune.layers.diagonals import diagonals
 from speechbrain_neuronprune.layers.relative import RelPosUnitAttention
 
@@ -41,7 +41,7 @@ def test_blocks_equal_the_whole(length, block, masked):
         given["attn_mask"] = given["attn_mask"] < 0.3
     ours = RelPosUnitAttention.adopt(stock)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(relative, "BLOCK", block)
+        patch.setattr(turns, "BLOCK", block)
         torch.testing.assert_close(
             ours(x, x, x, **given),
             stock(x, x, x, **given),
@@ -55,7 +55,7 @@ def test_blocks_equal_the_whole(length, block, masked):
 
 @torch.no_grad()
 def test_weights_of_blocks_are_after_dropout(monkeypatch):
-    monkeypatch.setattr(relative, "BLOCK", 4)
+    monkeypatch.setattr(turns, "BLOCK", 4)
     ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2, dropout=0.5).eval())
     ours.dropout_att.train()  # Monte Carlo dropout
     x = torch.randn(1, 12, 8)
