@@ -28,9 +28,13 @@ from speechbrain_neuronprune.cli.planning import (
 from speechbrain_neuronprune.cli.speech import datasets
 from speechbrain_neuronprune.compaction import ParameterCounter
 from speechbrain_neuronprune.deploy.experiment import write_compact_experiment
+from speechbrain_neuronprune.deploy.narrowed_directory import (
+    write_narrowed_directory,
+)
 from speechbrain_neuronprune.deploy.run import compact_run
 from speechbrain_neuronprune.deploy.sources import (
     EXPERIMENT,
+    MODEL,
     RUN,
     Source,
     open_source,
@@ -80,13 +84,15 @@ def compact(
     Of a training run of the recipes it makes a model directory, which
     SpeechBrain's inference interface loads. Of any other experiment folder of
     SpeechBrain it makes an experiment folder, which the recipe's own script
-    evaluates.
+    evaluates. Of a directory that SpeechBrain's inference loads it makes
+    another one, by a --plan, as nothing was learned there about its units.
 
     \b
     Examples:
       neuronprune compact results/mini --target 0.46 -o small
       neuronprune compact results/mini --plan plan.json \\
         --data corpus --split test-clean -o small
+      neuronprune compact pretrained/model --plan plan.json -o small
     """
     rule = only_rule(plan=plan, target=target, threshold=threshold)
     if plan is not None and (round_to > 1 or balance_heads):
@@ -97,7 +103,8 @@ def compact(
     folder = check_folder(output)
     chosen = None if plan is None else PruningPlan.load(plan)
     model = open_source(source, device, average)
-    splits = datasets(data, split, model.normalize)
+    normalize = model.normalize if model.kind == RUN else None
+    splits = datasets(data, split, normalize)
     if chosen is None:
         form = {"round_to": round_to, "balance_heads": balance_heads}
         chosen = plan_by_retention(model, rule, **form)
@@ -125,9 +132,14 @@ def _write(
     if model.kind == EXPERIMENT:
         write_compact_experiment(model.opened, plan, folder)
         return found
+    if model.kind == MODEL:
+        where = (model.path, model.opened, model.network)
+        write_narrowed_directory(*where, plan, folder)
+        return found
     raise DataError(
         f"The source {model.path} is a {model.kind}, which cannot be "
-        "compacted; give the folder of the training run that it came from."
+        "compacted; give a folder with weights, of its training run for "
+        "instance."
     )
 
 

@@ -40,10 +40,10 @@ def read_recipe(
         HyperPyYAML. Paths in the folder that was written to are paths in the
         folder that the file is in now.
     """
-    text = _rename_anchors(path.read_text(encoding="utf-8"))
+    text = rename_anchors(path.read_text(encoding="utf-8"))
     recipe = YAML().load(resolve_references(text, overrides))
     relocate(recipe, path.parent)
-    return _dump(recipe)
+    return dump(recipe)
 
 
 def relocate(recipe: CommentedMap, folder: Path) -> None:
@@ -105,23 +105,50 @@ def compact_recipe(
     node = CommentedMap({"model": reference, "plan": str(folder / PLAN)})
     node.yaml_set_ctag(Tag(suffix=NARROW))
     recipe[NARROWED] = node
-    return _dump(recipe)
+    return dump(recipe)
 
 
-def _rename_anchors(text: str) -> str:
+def rename_anchors(text: str) -> str:
     """Give anchors names that yaml does not give itself. When it reads and
     writes a file again, it keeps those of scalars and numbers all others
     anew, so that two things may get one name.
 
+    Arguments
+    ---------
+    text : str
+        Yaml.
+
+    Returns
+    -------
+    str
+        The same with other names.
+
     Example
     -------
-    >>> _rename_anchors("a: &id001 (2, 2)\\nb: [*id001]")
+    >>> rename_anchors("a: &id001 (2, 2)\\nb: [*id001]")
     'a: &shared001 (2, 2)\\nb: [*shared001]'
     """
     return re.sub(r"(?<=[\s\[][&*])id(?=\d{3,}\b)", "shared", text)
 
 
-def _dump(recipe: CommentedMap) -> str:
+def dump(recipe: CommentedMap) -> str:
+    """Write yaml that has been read and changed.
+
+    Arguments
+    ---------
+    recipe : CommentedMap
+        What ``YAML().load`` gave.
+
+    Returns
+    -------
+    str
+        HyperPyYAML.
+
+    Example
+    -------
+    >>> dump(YAML().load("a: !ref <b>  # as b"))
+    'a: !ref <b>  # as b\\n'
+    """
     stream = io.StringIO()
     YAML().dump(recipe, stream)
     return stream.getvalue()

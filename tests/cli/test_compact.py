@@ -14,6 +14,7 @@ from speechbrain_neuronprune import PruningPlan
 from speechbrain_neuronprune.deploy.experiment import open_experiment
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.units import count_parameters
+from tests.deploy.test_directory import RECIPE
 
 
 def test_a_run_becomes_a_model_directory(call, done, paths, tmp_path):
@@ -116,11 +117,35 @@ def test_sources_that_cannot_be_compacted(
     assert "has no adaptive dropout" in message
     PruningPlan({}).save(tmp_path / "plan.json")
     words = ("--plan", tmp_path / "plan.json", "-o", tmp_path / "small")
-    message = sentence(call("compact", paths["model"], *words))
-    assert "is a model directory, which cannot be compacted" in message
+    message = sentence(call("compact", RECIPE, *words))
+    assert "is a yaml, which cannot be compacted" in message
     speech = ("--data", paths["data"], "--split=dev")
-    message = sentence(call("compact", experiment, *words, *speech))
-    assert "for runs of the recipes only" in message
+    for source in (experiment, paths["model"]):
+        message = sentence(call("compact", source, *words, *speech))
+        assert "for runs of the recipes only" in message
+    assert not (tmp_path / "small").exists()
+
+
+def test_a_model_directory_becomes_another(call, done, paths, tmp_path):
+    path, output = tmp_path / "plan.json", tmp_path / "small"
+    words = ("plan", paths["model"], "--criterion=mbp", "--fraction=0.5")
+    done(call(*words, "-o", path))
+    words = ("compact", paths["model"], "--plan", path, "-o", output, "--json")
+    found = json.loads(done(call(*words)).stdout)
+    model = load_model(output)
+    assert count_parameters(model.mods.encoder) == found["parameters"]
+    assert found["parameters"] < 0.7 * found["dense_parameters"]
+
+
+def test_a_model_directory_is_not_replaced_by_its_smaller_self(
+    call, sentence, paths, tmp_path
+):
+    source = shutil.copytree(paths["model"], tmp_path / "model")
+    PruningPlan({}).save(tmp_path / "plan.json")
+    words = ("compact", source, "--plan", tmp_path / "plan.json")
+    message = sentence(call(*words, "-o", tmp_path / "." / "model"))
+    assert "would take the place of" in message
+    load_model(source)
 
 
 def test_a_checkpoint_is_no_model_directory(call, sentence, paths, tmp_path):

@@ -18,7 +18,10 @@ from speechbrain_neuronprune import (
     compact,
     find_units,
 )
-from speechbrain_neuronprune.deploy import quantise_directory
+from speechbrain_neuronprune.deploy import (
+    quantise_directory,
+    write_narrowed_directory,
+)
 from speechbrain_neuronprune.deploy.directory import (
     inference_yaml,
     write_model_directory,
@@ -35,6 +38,7 @@ from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.training.tokens import train_tokenizer
 from speechbrain_neuronprune.units import count_parameters
 from tests.deploy.test_directory import RESULTS
+from tests.deploy.test_narrowed_directory import half
 from tests.tiny_recogniser import CONFORMER, RECIPE
 
 DECODER = (
@@ -125,6 +129,25 @@ def directory(recipe, parts, plan, tmp_path_factory):
 @pytest.fixture(scope="module")
 def asr(directory):
     return load_model(directory, interface=EncoderDecoderASR)
+
+
+def test_a_directory_with_a_decoder_becomes_a_smaller_one(directory, tmp_path):
+    masked = load_model(directory, interface=EncoderDecoderASR)
+    plan = half(masked.mods.encoder)
+    assert any(".decoder." in name for name in plan.keep)
+    asr = load_model(directory, interface=EncoderDecoderASR)
+    where = (asr, asr.mods.encoder, plan, tmp_path / "small")
+    write_narrowed_directory(directory, *where)
+    small = load_model(tmp_path / "small", interface=EncoderDecoderASR)
+    assert (
+        small.mods.decoder.model is small.mods.encoder.Transformer.transformer
+    )
+    apply_masks(masked.mods.encoder, plan)
+    speech = 0.1 * torch.randn(2, 12000), torch.tensor([1.0, 0.7])
+    assert small.transcribe_batch(*speech) == masked.transcribe_batch(*speech)
+    torch.testing.assert_close(
+        small.encode_batch(*speech), masked.encode_batch(*speech)
+    )
 
 
 def test_beam_search_finds_what_it_finds_with_the_masked_model(
