@@ -78,18 +78,16 @@ class Masks(NamedTuple):
         added = [_cut(mask, rows) for mask in self.added]
         return Masks(added, _cut(self.closed, rows), _cut(self.blind, rows))
 
-    def close(self, scores: Tensor, out: Tensor | None = None) -> Tensor:
-        """Scores, (heads, batch, queries, keys), for the softmax; on a CPU
-        they may be written to some memory, also to where they are."""
+    def close(self, scores: Tensor) -> Tensor:
+        """Scores, (heads, batch, queries, keys), for the softmax."""
         for mask in self.added:
-            scores = torch.add(scores, mask, out=out)
+            scores = scores + mask
         if self.closed is None:
             return scores
         if scores.device.type != "cpu":
             return scores.masked_fill(self.closed, -float("inf"))
         numbers = torch.zeros_like(self.closed, dtype=scores.dtype)
-        numbers = numbers.masked_fill(self.closed, -float("inf"))
-        return torch.add(scores, numbers, out=out)
+        return scores + numbers.masked_fill(self.closed, -float("inf"))
 
     def clear(self, weights: Tensor) -> Tensor:
         """Weights after the softmax, zero for blind queries."""

@@ -4,7 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from speechbrain.nnet.attention import RelPosMHAXL
@@ -15,8 +15,37 @@ from speechbrain_neuronprune.layers.diagonals import diagonals
 from speechbrain_neuronprune.layers.eager import is_eager
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
-from speechbrain_neuronprune.layers.turns import Sides, attend_in_turns
 from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
+
+# Queries whose scores are computed at a time, about: few enough for a
+# processor's cache and for little waste on distances that none of them needs,
+# enough for the products to be large. 10 s of speech are one block.
+BLOCK = 256
+
+
+class _Sides(NamedTuple):
+    """What meets: queries with two biases, (heads, batch, L, width); keys and
+    values, (heads * batch, S, width); distances, (distances, heads, width);
+    and which do not."""
+
+    with_u: Tensor
+    with_v: Tensor
+    k: Tensor
+    v: Tensor
+    distances: Tensor
+    masks: Masks
+
+    def of(self, rows: slice) -> "_Sides":
+        """Those of a block of queries, of as many keys as queries."""
+        length = self.with_u.shape[2]
+        return self._replace(
+            with_u=self.with_u[:, :, rows],
+            with_v=self.with_v[:, :, rows],
+            distances=self.distances[
+                length - rows.stop : 2 * length - 1 - rows.start
+            ],
+            masks=self.masks.of_queries(rows),
+        )
 
 
 class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
@@ -26,7 +55,9 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
     and with one draw for both. Gating q alone would leave u_d * k_d and
     v_d * p_d alive, and removing the unit would not be exact.
 
-    On a CPU, queries take turns in blocks (``turns.py``).
+    On a CPU, queries take turns in blocks. Some hundred queries would need
+    the scores of all distances, of which each uses half; a block needs little
+    more than it uses.
     """
 
     def _set_heads(
@@ -54,12 +85,12 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             v = v + self.value_heads(self.value_bias_weight)
         with_u, with_v = self._with_biases(q)
         v = gated(v, self._value_mask(v))
-        sides = Sides(
+        sides = _Sides(
             _heads_first(with_u),
             _heads_first(with_v),
             _heads_first(k).flatten(0, 1),
             _heads_first(v).flatten(0, 1),
-            self._distances(pos_embs).flatten(0, 1).transpose(0, 1),
+            self._distances(pos_embs).flatten(0, 1),
             self._masks(attn_mask, key_padding_mask),
         )
         context, weights = self._attend(sides, return_attn_weights)
@@ -97,45 +128,61 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         return Masks.of(masks)
 
     def _attend(
-        self, sides: Sides, weighted: bool
+        self, sides: _Sides, weighted: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Context, (heads, batch, L, width), and weights, (heads, batch, L,
         S)."""
         if self._at_once(sides):
-            return self._attend_at_once(sides)
-        return attend_in_turns(sides, self.scale, weighted)
+            return self._attend_from(sides)
+        first, length = sides.with_u.shape[:2], sides.with_u.shape[2]
+        context = sides.v.new_empty(*first, length, sides.v.shape[2])
+        weights = None
+        if weighted:
+            weights = context.new_empty(
+                *first, length, length, dtype=torch.float32
+            )
+        for rows in _blocks(length):
+            place = None if weights is None else weights[:, :, rows]
+            context[:, :, rows], _ = self._attend_from(sides.of(rows), place)
+        return context, weights
 
-    def _at_once(self, sides: Sides) -> bool:
+    def _at_once(self, sides: _Sides) -> bool:
         """Whether no query waits: in training, where scores are kept for
-        gradients, on accelerators, and in graphs of any length."""
+        gradients, on accelerators, in short utterances, and in graphs, which
+        are for any length if no block is cut."""
         length = sides.with_u.shape[2]
         return (
             self.training
-            or self.dropout_att.training  # Monte Carlo dropout
             or torch.is_grad_enabled()
             or not is_eager()
             or sides.v.device.type != "cpu"
-            or sides.distances.shape[1] != 2 * length - 1
+            or len(sides.distances) != 2 * length - 1
+            or len(_blocks(length)) == 1
         )
 
-    def _attend_at_once(self, sides: Sides) -> tuple[Tensor, Tensor]:
-        heads = sides.with_u.shape[:2]
+    def _attend_from(
+        self, sides: _Sides, place: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Context and weights of all queries that there are; the weights are
+        written to a place, if there is one."""
         scores = torch.baddbmm(
             self._by_key(sides.with_v, sides.distances, sides.k.shape[1]),
             sides.with_u.flatten(0, 1),
             sides.k.mT,
             alpha=self.scale,
-        ).unflatten(0, heads)
+        ).unflatten(0, sides.with_u.shape[:2])
         weights = torch.softmax(
-            sides.masks.close(scores), dim=-1, dtype=torch.float32
+            sides.masks.close(scores), dim=-1, dtype=torch.float32, out=place
         )
         weights = sides.masks.clear(self.dropout_att(weights))
+        if place is not None and weights is not place:
+            place.copy_(weights)
         context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
-        return context.unflatten(0, heads), weights
+        return context.unflatten(0, scores.shape[:2]), weights
 
     def _by_key(self, with_v: Tensor, distances: Tensor, keys: int) -> Tensor:
         """Position scores, (heads * batch, L, S)."""
-        scores = torch.bmm(with_v.flatten(1, 2), distances.mT)
+        scores = torch.bmm(with_v.flatten(1, 2), distances.permute(1, 2, 0))
         scores = scores.unflatten(1, with_v.shape[1:3])
         if scores.shape[-1] == keys + scores.shape[-2] - 1:
             return diagonals(scores).flatten(0, 1)
@@ -145,3 +192,13 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
 def _heads_first(x: Tensor) -> Tensor:
     """(batch, time, heads, width) -> (heads, batch, time, width)."""
     return x.permute(2, 0, 1, 3)
+
+
+def _blocks(length: int) -> list[slice]:
+    """The queries that take turns."""
+    count = max(1, round(length / BLOCK))
+    size = -(-length // count)
+    return [
+        slice(start, min(start + size, length))
+        for start in range(0, length, size)
+    ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.nnet.attention import RelPosEncXL, RelPosMHAXL
 
-from speechbrain_neuronprune.layers import turns
+from speechbrain_neuronprune.layers import relative
 from speechbrain_neuronprune.layers.diagonals import diagonals
 from speechbrain_neuronprune.layers.relative import RelPosUnitAttention
 
@@ -41,7 +41,7 @@ def test_blocks_equal_the_whole(length, block, masked):
         given["attn_mask"] = given["attn_mask"] < 0.3
     ours = RelPosUnitAttention.adopt(stock)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(turns, "BLOCK", block)
+        patch.setattr(relative, "BLOCK", block)
         torch.testing.assert_close(
             ours(x, x, x, **given),
             stock(x, x, x, **given),
@@ -55,7 +55,7 @@ def test_blocks_equal_the_whole(length, block, masked):
 
 @torch.no_grad()
 def test_weights_of_blocks_are_after_dropout(monkeypatch):
-    monkeypatch.setattr(turns, "BLOCK", 4)
+    monkeypatch.setattr(relative, "BLOCK", 4)
     ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2, dropout=0.5).eval())
     ours.dropout_att.train()  # Monte Carlo dropout
     x = torch.randn(1, 12, 8)
@@ -71,3 +71,18 @@ def test_hooks_on_the_projection_of_positions_are_called():
         for _ in range(3):
             ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
     assert len(seen) == 3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("block", [4, 256])
+def test_mixed_precision(monkeypatch, block):
+    monkeypatch.setattr(relative, "BLOCK", block)
+    layer = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
+    x = torch.randn(2, 11, 8)
+    given = {"pos_embs": RelPosEncXL(8)(x)}
+    exact, _ = layer(x, x, x, **given)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, weights = layer(x, x, x, **given)
+    assert mixed.dtype == torch.bfloat16
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(mixed.float(), exact, atol=0.05, rtol=0.1)
