@@ -39,13 +39,15 @@ mean over the seeds that all of them have.
 Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
 the plot are made; with --show, from that file alone. Runs that have a line are
 not run again, wherever that was, and one that was stopped goes on where it
-stopped. The rest is as in real_speech.py.
+stopped. With --show FILE --characters, errors are counted in characters. The
+rest is as in real_speech.py.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
 import argparse
+import copy
 import json
 import sys
 import threading
@@ -288,6 +290,17 @@ def read_run(
 # ------------------------------------------------------------------ reading
 
 
+def counting_characters(lines: list[dict]) -> list[dict]:
+    """The same runs, with errors in characters where those in words were."""
+    lines = copy.deepcopy(lines)
+    for line in lines:
+        for figures in line["sizes"].values():
+            for split in figures["splits"].values():
+                split["wer"] = split["cer"]
+                split["utterances"] = split["characters"]
+    return lines
+
+
 def rows_of(lines: list[dict]) -> Iterator[tuple[str, str, dict]]:
     """Method, size and figures of every model that was made."""
     for line in lines:
@@ -384,12 +397,12 @@ def _difference(one: list, other: list, split: str) -> dict | None:
 # ------------------------------------------------------------------ showing
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
+def markdown(rows: list[dict[str, Any]], rate: str = "WER") -> str:
     """The table."""
     splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
     head = ["size", "method", "seeds", "parameters", "MACs"]
     for split in splits:
-        head += [f"{split} WER", "rank"]
+        head += [f"{split} {rate}", "rank"]
         head += [f"{split}: to dense", f"{split}: to {REFERENCE}"]
     lines = []
     for row in rows:
@@ -397,19 +410,19 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         cells = [row["size"] or "1", row["method"], str(len(row["seeds"]))]
         cells += [f"{row['parameters']:,.0f}", macs]
         for split in splits:
-            rate = row[split]
-            rank = rate["rank"] if row["size"] else None
+            found = row[split]
+            rank = found["rank"] if row["size"] else None
             cells += [
-                mean_cell(rate),
+                mean_cell(found),
                 "" if rank is None else f"{rank:.1f}",
-                interval_cell(rate["to dense"]),
-                interval_cell(rate["to reference"]),
+                interval_cell(found["to dense"]),
+                interval_cell(found["to reference"]),
             ]
         lines.append(cells)
     return markdown_table(head, lines)
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
+def plot(rows: list[dict[str, Any]], path: Path, unit: str = "word") -> None:
     """Error rate over size, a line per method."""
     splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
     with plot_style():
@@ -428,7 +441,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
                 )
             axis.set_title(split)
             axis.set_xlabel("parameters, % of dense")
-            axis.set_ylabel("word error rate, %")
+            axis.set_ylabel(f"{unit} error rate, %")
         axes[-1].legend(frameon=False)
         with atomic_path(path) as temporary:
             figure.savefig(
@@ -436,14 +449,17 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             )
 
 
-def show(path: Path) -> None:
+def show(path: Path, characters: bool = False) -> None:
     """Print the table, and draw the plot beside the file."""
     lines = EpochLog(path).lines()
     if not any(line["arm"] == DENSE for line in lines):
         raise SystemExit(f"{path} has no finished run of the arm {DENSE!r}.")
+    unit = "word"
+    if characters:
+        lines, unit = counting_characters(lines), "character"
     rows = summarize(lines)
-    plot(rows, path.with_suffix(".png"))
-    print(markdown(rows))
+    plot(rows, path.with_suffix(".png"), unit)
+    print(markdown(rows, f"{unit[0].upper()}ER"))
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -455,7 +471,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--show"]:
-        show(Path(arguments[1]))
+        show(Path(arguments[1]), characters="--characters" in arguments)
         return
     options = parse(arguments)
     train_all(options, options.arms, train)

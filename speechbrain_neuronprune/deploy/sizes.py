@@ -65,8 +65,7 @@ def measure_sizes(
     -------
     dict
         Per plan the ``parameters`` of the whole compact model, and per split
-        the error rates and every utterance's ``[errors, words]``, so that
-        differences between runs can be tested pair by pair.
+        what ``ErrorRates.as_dict`` tells.
     """
     networks = {
         name: compact(brain.pruned, plan) for name, plan in plans.items()

@@ -68,13 +68,20 @@ class ErrorRates:
         return self.characters.summarize("error_rate")
 
     def as_dict(self) -> dict[str, Any]:
-        """Both rates, and of every utterance ``[errors, words]``, so that
-        differences between models can be tested pair by pair; for JSON."""
+        """Both rates, and of every utterance ``[errors, words]`` and, under
+        ``characters``, ``[errors, characters]``, so that differences between
+        models can be tested pair by pair; for JSON."""
         return {
             "wer": self.wer,
             "cer": self.cer,
-            "utterances": {
-                score["key"]: [score["num_edits"], score["num_ref_tokens"]]
-                for score in self.words.scores
-            },
+            "utterances": _by_utterance(self.words),
+            "characters": _by_utterance(self.characters),
         }
+
+
+def _by_utterance(stats: ErrorRateStats) -> dict[str, list[int]]:
+    """Of every utterance its errors and how many units it has."""
+    return {
+        score["key"]: [score["num_edits"], score["num_ref_tokens"]]
+        for score in stats.scores
+    }

@@ -117,6 +117,21 @@ def test_table_and_plot_come_from_the_file_alone(
     assert (tmp_path / "runs.png").stat().st_size > 1000
 
 
+def test_errors_may_be_counted_in_characters(script, lines, tmp_path, capsys):
+    for one in lines:
+        for size in one["sizes"].values():
+            split = size["splits"]["dev"]
+            count = {"u": [split["wer"], 400], "v": [0, 400]}
+            split.update(cer=split["wer"] / 8, characters=count)
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    script.main(["--show", str(path), "--characters"])
+    table = capsys.readouterr().out
+    assert "dev CER" in table and "WER" not in table
+    assert "| 2.50 ± 0.00 |" in table and "| -2.50 [" in table
+    assert lines[0]["sizes"]["dense"]["splits"]["dev"]["wer"] == 20.0
+
+
 def test_without_the_dense_model_there_is_nothing_to_compare(script, tmp_path):
     with pytest.raises(SystemExit, match="no finished run of the arm 'dense'"):
         script.main(["--show", str(tmp_path / "runs.jsonl")])

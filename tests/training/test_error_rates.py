@@ -46,4 +46,6 @@ def test_errors_of_every_utterance_are_kept_for_pairs():
     rates.append(["a", "b"], [["go"], ["up"]], [["go", "on"], ["up"]])
     found = rates.as_dict()
     assert found["utterances"] == {"a": [1, 2], "b": [0, 1]}
+    # " on" is missing
+    assert found["characters"] == {"a": [3, 5], "b": [0, 2]}
     assert found["wer"] == rates.wer and found["cer"] == rates.cer
