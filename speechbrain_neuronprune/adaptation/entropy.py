@@ -15,10 +15,8 @@ Authors
 import torch
 from torch import Tensor
 
-from speechbrain_neuronprune.adaptation.frames import (
-    frames_of,
-    spoken_frames,
-)
+from speechbrain_neuronprune.adaptation.frames import spoken_frames
+from speechbrain_neuronprune.padding import frames_of
 
 TEMPERATURE = 2.5  # SUTA's
 

@@ -6,25 +6,7 @@ Authors
 
 from torch import Tensor
 
-from speechbrain_neuronprune.saliency.batches import valid_frames
-
-
-def frames_of(log_probs: Tensor, lengths: Tensor) -> Tensor:
-    """The frames that are no padding.
-
-    Arguments
-    ---------
-    log_probs : torch.Tensor
-        Log-posteriors, (batch, time, classes).
-    lengths : torch.Tensor
-        Relative lengths, (batch,).
-
-    Returns
-    -------
-    torch.Tensor
-        Bool (batch, time).
-    """
-    return valid_frames(lengths, *log_probs.shape[:2], log_probs.device)
+from speechbrain_neuronprune.padding import frames_of
 
 
 def spoken_frames(

@@ -14,10 +14,8 @@ from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.saliency.streaming import (
-    call_model,
-    evaluating,
-)
+from speechbrain_neuronprune.modes import evaluating
+from speechbrain_neuronprune.saliency.streaming import call_model
 from speechbrain_neuronprune.units.chains import runs_in_order, stages
 from speechbrain_neuronprune.units.stagewise import run_stages
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from speechbrain_neuronprune.deploy.posteriors import Posteriors
 from speechbrain_neuronprune.errors import ExportError, in_short
+from speechbrain_neuronprune.padding import frames_of
 
 FRAMES = (40, 77, 128, 251, 400)  # of features, 10 ms each
 BATCHES = (1, 3)
@@ -136,7 +137,6 @@ def valid_difference(first: Tensor, second: Tensor, lengths: Tensor) -> float:
     """
     if first.shape != second.shape:
         return float("inf")
-    frames = torch.arange(first.shape[1], device=first.device)
-    valid = frames < (lengths * first.shape[1]).round().unsqueeze(1)
+    valid = frames_of(first, lengths)
     differences = (first - second).abs().amax(-1)[valid]
     return float(differences.max()) if len(differences) else 0.0

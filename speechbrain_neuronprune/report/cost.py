@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from speechbrain_neuronprune.modes import evaluating, frozen
 from speechbrain_neuronprune.report.memory import peak_bytes
 from speechbrain_neuronprune.units import count_parameters
 
@@ -104,10 +105,12 @@ def measure_cost(
     def forward() -> Any:
         return call(*args, **kwargs)
 
-    with _evaluating(model):
+    with evaluating(model):
         # Layers that cache (rotary embeddings) must fill their cache outside
-        # inference mode, or the model could not be trained afterwards.
-        with torch.no_grad(), _frozen(model):
+        # inference mode, or the model could not be trained afterwards. Frozen,
+        # because the flop counter puts hooks on the gradients of modules'
+        # inputs, which fails for a view of a parameter taken without gradients.
+        with torch.no_grad(), frozen(model):
             macs = _count_macs(forward)
         with torch.inference_mode():
             memory = peak_bytes(forward, model, example)
@@ -202,35 +205,6 @@ def _arguments(example: Any) -> tuple[tuple, dict]:
     if isinstance(example, (tuple, list)):
         return tuple(example), {}
     return (example,), {}
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to evaluation mode, and every module back at the end."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextlib.contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """Make no parameter require gradients, for a while.
-
-    The flop counter puts hooks on the gradients of modules' inputs, which
-    fails for a view of a parameter taken without gradients.
-    """
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def _milliseconds(

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from speechbrain.dataio.dataio import length_to_mask
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.padding import valid_frames
 
 FRAMES_AT_ONCE = 4096  # on a CPU, see find_speech
 
@@ -151,44 +151,6 @@ def _relative(lengths: Tensor, size: int, index: int) -> Tensor:
             "utterances; give one relative length in (0, 1] per utterance."
         )
     return lengths
-
-
-def valid_frames(
-    lengths: Tensor | None,
-    rows: int,
-    frames: int,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """Which frames of a padded batch are speech.
-
-    As everywhere in SpeechBrain, an utterance of relative length r has
-    round(r * frames) frames, at every layer's own frame rate.
-
-    Arguments
-    ---------
-    lengths : torch.Tensor or None
-        Relative lengths, (rows,); None if nothing is padded.
-    rows : int
-        Number of utterances.
-    frames : int
-        Number of frames of the padded batch.
-    device : torch.device or str
-        Where the mask shall be.
-
-    Returns
-    -------
-    torch.Tensor
-        Bool, (rows, frames).
-
-    Example
-    -------
-    >>> valid_frames(torch.tensor([1.0, 0.5]), 2, 4)
-    tensor([[ True,  True,  True,  True],
-            [ True,  True, False, False]])
-    """
-    if lengths is None:
-        return torch.ones(rows, frames, dtype=torch.bool, device=device)
-    return length_to_mask((lengths * frames).round(), frames).bool().to(device)
 
 
 class Positions:

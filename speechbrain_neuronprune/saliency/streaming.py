@@ -6,7 +6,6 @@ Authors
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from speechbrain_neuronprune.errors import SaliencyError
+from speechbrain_neuronprune.modes import evaluating, frozen
 from speechbrain_neuronprune.saliency.batches import (
     Batch,
     Batches,
@@ -55,35 +55,6 @@ def call_model(model: nn.Module, x: Tensor, lengths: Tensor | None) -> Any:
     if lengths is not None and "lengths" in parameters:
         return model(x, lengths=lengths)
     return model(x)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and back afterwards."""
-    training = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, was_training in training:
-            module.training = was_training
-
-
-@contextmanager
-def differentiating(model: nn.Module) -> Iterator[None]:
-    """Gradients are computed, but not of parameters.
-
-    To freeze these for longer would cost time: PyTorch multiplies a view
-    that is turned with a frozen matrix one utterance after the other.
-    """
-    trainable = [(p, p.requires_grad) for p in model.parameters()]
-    try:
-        model.requires_grad_(False)
-        with torch.enable_grad():
-            yield
-    finally:
-        for parameter, required_grad in trainable:
-            parameter.requires_grad_(required_grad)
 
 
 def at_their_taps(
@@ -168,7 +139,10 @@ class StreamingPass:
         if others is not None and self.listening:
             self._listen(others)
         if chosen is not None:
-            with differentiating(self.model):
+            # To freeze parameters for longer would cost time: PyTorch
+            # multiplies a view that is turned with a frozen matrix one
+            # utterance after the other.
+            with frozen(self.model), torch.enable_grad():
                 self._differentiate(chosen)
 
     def _listen(self, batch: Batch) -> None:

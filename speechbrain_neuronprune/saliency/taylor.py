@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
-from speechbrain_neuronprune.saliency.batches import valid_frames
+from speechbrain_neuronprune.padding import frames_of
 from speechbrain_neuronprune.saliency.frames import Frames
 from speechbrain_neuronprune.saliency.measure import Measure, Settings
 from speechbrain_neuronprune.saliency.passage import Passage
@@ -75,8 +75,7 @@ def decision_loss(output: Any, x: Tensor, lengths: Tensor | None) -> Tensor:
             "scores (batch, time, classes), or a loss=."
         )
     if scores.ndim == 3:
-        rows, frames, _ = scores.shape
-        scores = scores[valid_frames(lengths, rows, frames, scores.device)]
+        scores = scores[frames_of(scores, lengths)]
     return F.cross_entropy(scores, scores.argmax(-1), reduction="sum")
 
 

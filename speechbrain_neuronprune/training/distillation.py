@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.block import NORMS
-from speechbrain_neuronprune.saliency.batches import valid_frames
+from speechbrain_neuronprune.padding import frames_of
 
 BLOCKS = tuple(NORMS)  # the classes
 
@@ -62,7 +62,7 @@ def posterior_loss(
     >>> posterior_loss(-teacher, teacher, lengths) > 3
     tensor(True)
     """
-    valid = _valid(student, lengths)
+    valid = frames_of(student, lengths)
     own, taught = (
         (activations[valid].float() / temperature).log_softmax(-1)
         for activations in (student, teacher)
@@ -101,14 +101,9 @@ def block_loss(
     """
     losses = []
     for own, taught in zip(student, teacher, strict=True):
-        valid = _valid(own, lengths)
+        valid = frames_of(own, lengths)
         losses.append(F.mse_loss(own[valid].float(), taught[valid].float()))
     return torch.stack(losses).mean()
-
-
-def _valid(activations: Tensor, lengths: Tensor) -> Tensor:
-    rows, frames = activations.shape[:2]
-    return valid_frames(lengths, rows, frames, activations.device)
 
 
 def find_blocks(model: nn.Module) -> list[nn.Module]:
