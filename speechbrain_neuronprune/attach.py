@@ -23,7 +23,7 @@ from speechbrain_neuronprune.units import (
     find_units,
     supported_units,
 )
-from speechbrain_neuronprune.units.vectors import ParameterSlice
+from speechbrain_neuronprune.units.vectors import ParameterSlice, join
 
 
 def attach_adaptive_dropout(
@@ -202,7 +202,7 @@ def _surviving(
     for name, gate in adaptive_dropouts(model).items():
         group, chance = groups[name], chances(gate).flatten().cpu().double()
         for one in group.slices:
-            path = f"{group.layer}.{one.parameter}".lstrip(".")
+            path = join(group.layer, one.parameter)
             # Buffers, such as a norm's statistics, are no parameters.
             if path in sizes and math.prod(sizes[path]):
                 _multiply(alive.setdefault(path, {}), sizes[path], one, chance)

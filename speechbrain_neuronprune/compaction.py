@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from speechbrain_neuronprune.gates.gate import FixedMask
 from speechbrain_neuronprune.layers import form_of, set_gate
 from speechbrain_neuronprune.layers.block import fold_blocks
-from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import (
     UnitGroup,
     count_parameters,
@@ -131,14 +130,14 @@ def narrow(model: nn.Module, keep: Mapping[str, Tensor]) -> nn.Module:
         kept = {group.site: _keep(group, keep) for group in groups}
         if all(units.all() for units in kept.values()):
             continue
-        layer = get_child(model, path)
+        layer = model.get_submodule(path)
         changed = form_of(layer).narrow(layer, groups, kept)
         if changed is layer:
             continue
         changed.train(layer.training)
         if not path:
             return changed
-        set_child(model, path, changed)
+        model.set_submodule(path, changed)
     fold_blocks(model)
     return model
 

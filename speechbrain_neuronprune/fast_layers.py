@@ -49,6 +49,35 @@ def use_fast_layers(model: nn.Module) -> nn.Module:
         use_channels_last(module)
         use_quick_dropout(module)
         use_fast_convolution(module)
+    return use_unit_attention(model)
+
+
+def use_unit_attention(model: nn.Module) -> nn.Module:
+    """Let attention that has lost no unit compute like one that has.
+
+    Stock layers cache their rotary embeddings, which cannot be traced, or
+    give their weights to a function of the whole attention, which cannot be
+    quantised.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Dense, gated or compact; changed in place. It computes the same.
+
+    Returns
+    -------
+    nn.Module
+        The model itself.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.models.transformer.Conformer import (
+    ...     ConformerEncoder,
+    ... )
+    >>> encoder = use_unit_attention(ConformerEncoder(1, 16, 32, 2))
+    >>> type(encoder.layers[0].mha_layer).__name__
+    'RelPosUnitAttention'
+    """
     for group in supported_units(model).values():
         if group.kind == "query" and get_gate(model, group) is None:
             set_gate(model, group, None)

@@ -18,7 +18,7 @@ from torch.distributed import ReduceOp
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.errors import TrainingError, in_short
 
 
 def join_processes(run_opts: Mapping[str, Any]) -> None:
@@ -43,11 +43,10 @@ def join_processes(run_opts: Mapping[str, Any]) -> None:
     try:
         ddp_init_group(run_opts)
     except ValueError as error:
-        reason = " ".join(str(error).split())
         raise TrainingError(
             "The processes cannot be joined with "
             f"--distributed_backend={run_opts['distributed_backend']} "
-            f"({reason}); without a GPU for each of them, pass "
+            f"({in_short(error)}); without a GPU for each of them, pass "
             "--distributed_backend=gloo --device=cpu."
         ) from error
 

@@ -14,6 +14,7 @@ from speechbrain.nnet.attention import RelPosEncXL
 from torch import nn
 
 from speechbrain_neuronprune import (
+    AdaptiveDropout,
     PruningPlan,
     RetentionSchedule,
     adaptive_dropouts,
@@ -22,9 +23,13 @@ from speechbrain_neuronprune import (
     compact,
     find_units,
 )
-from speechbrain_neuronprune.fast_layers import use_fast_layers
+from speechbrain_neuronprune.fast_layers import (
+    use_fast_layers,
+    use_unit_attention,
+)
 from speechbrain_neuronprune.layers.dropout import QuickDropout
 from speechbrain_neuronprune.layers.front_end import FastConv2d
+from speechbrain_neuronprune.layers.unit_attention import UnitAttention
 
 KINDS = ["RelPosMHAXL", "RoPEMHA", "regularMHA"]
 
@@ -63,6 +68,32 @@ def test_equal_the_stock_ones(encoder, length):
         output, ours = use_fast_layers(encoder)(**given)
     torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(ours, weights, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_alone_becomes_ours_and_computes_the_same(encoder):
+    given = arguments(encoder, 40)
+    convolutions = [block.convolution_module for block in encoder.layers]
+    with torch.no_grad():
+        expected, _ = encoder(**given)
+        output, _ = use_unit_attention(encoder)(**given)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    for block, convolution in zip(encoder.layers, convolutions, strict=True):
+        assert isinstance(block.mha_layer, UnitAttention)
+        assert block.convolution_module is convolution
+
+
+def test_attention_whose_units_cannot_go_stays_as_it_is(partly_gated):
+    encoder = partly_gated(AdaptiveDropout)
+    before = [block.mha_layer for block in encoder.layers]
+    use_unit_attention(encoder)
+    assert [block.mha_layer for block in encoder.layers] == before
+
+
+def test_gates_of_attention_stay(encoder):
+    attach_adaptive_dropout(encoder, RetentionSchedule(10))
+    gates = adaptive_dropouts(encoder)
+    use_unit_attention(encoder)
+    assert adaptive_dropouts(encoder) == gates
 
 
 def test_gradients_are_those_of_the_stock_ones(encoder):

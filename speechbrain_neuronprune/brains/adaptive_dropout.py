@@ -25,6 +25,7 @@ from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.informing import SPREAD
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.processes import (
     check_batch_norms,
@@ -45,12 +46,20 @@ from speechbrain_neuronprune.training.retention_log import (
 )
 from speechbrain_neuronprune.units import count_parameters
 
-# Which units stay, where the hyperparameters do not say
-RULE = {
+# What holds where the hyperparameters do not say
+DEFAULTS = {
+    # Which units stay
     "target_parameters": None,
     "threshold": None,
     "round_to": 1,
     "balance_heads": False,
+    # How training comes to that
+    "steer_size": False,
+    "inform_spread": SPREAD,
+    "settle_step": None,
+    "shrink": False,
+    "shrink_every": None,
+    "shrink_below": 0.01,
 }
 
 
@@ -99,7 +108,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         given = vars(getattr(self, "hparams", SimpleNamespace()))
-        self.hparams = SimpleNamespace(**RULE | given)
+        self.hparams = SimpleNamespace(**DEFAULTS | given)
 
     @property
     def pruned(self) -> nn.Module:
@@ -123,7 +132,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         schedule = self.schedule
         if schedule is None:
             return 0
-        return max(schedule.hold + schedule.steps, self._settle_step or 0)
+        return max(schedule.end, self.hparams.settle_step or 0)
 
     @property
     def final_phase(self) -> bool:
@@ -201,7 +210,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         schedule.advance()
         if schedule.step == schedule.hold:
             self._inform()
-        if schedule.step == self._settle_step:
+        if schedule.step == self.hparams.settle_step:
             self._settle()
 
     # ------------------------------------------------------------ decisions
@@ -211,7 +220,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         # One process decides for all of them.
         plan = main_process_only(self.make_plan)()
         settle(self.pruned, remaining(self.pruned, plan))
-        if self._shrinks:
+        if self.hparams.shrink:
             self._shrink(plan)
         self._rewrap()
 
@@ -225,7 +234,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self.schedule.steering = None  # what is settled is led nowhere
         for gate in gates:
             gate.logits.requires_grad_(False)
-        if self._shrinks:
+        if self.hparams.shrink:
             self._shrink_as_before()
         self._rewrap()
 
@@ -235,12 +244,8 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self.modules[name] = rewrapped(self.modules[name])
 
     @property
-    def _settle_step(self) -> int | None:
-        return getattr(self.hparams, "settle_step", None)
-
-    @property
     def _settling_is_due(self) -> bool:
-        step = self._settle_step
+        step = self.hparams.settle_step
         return step is not None and self.schedule.step >= step
 
     def make_plan(self) -> PruningPlan:
@@ -255,7 +260,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         """
         if self.schedule is None:
             return PruningPlan({})
-        if self._steered and self.schedule.units >= 0:
+        if self.hparams.steer_size and self.schedule.units >= 0:
             return self._plan()
         target = self.hparams.target_parameters
         if target is not None:
@@ -322,7 +327,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self._stay_informed()
         if self.schedule is not None and self._settling_is_due:
             self._stay_settled()
-        elif self._shrinks:
+        elif self.hparams.shrink:
             self._shrink_as_before()
             self._rewrap()
         if if_main_process() and self._retention_log is not None:

@@ -8,7 +8,6 @@ from speechbrain.utils.distributed import main_process_only
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.informing import (
-    SPREAD,
     inform,
     informed_dropouts,
     noted_importance,
@@ -34,8 +33,7 @@ class InformingMixin:
             return
         # Every process has heard other speech; one decides for all of them.
         scores = main_process_only(lambda: noted_importance(self.pruned))()
-        spread = getattr(self.hparams, "inform_spread", SPREAD)
-        inform(self.pruned, scores, spread)
+        inform(self.pruned, scores, self.hparams.inform_spread)
         self._rewrap()
 
     def _stay_informed(self) -> None:

@@ -21,8 +21,6 @@ from speechbrain_neuronprune.shrinking import (
 
 logger = get_logger(__name__)
 
-SEALED_BELOW = 0.01
-
 
 class ShrinkingMixin:
     """The part of ``AdaptiveDropoutMixin`` that lets units go."""
@@ -35,13 +33,10 @@ class ShrinkingMixin:
             grow(self.pruned)
             self._rewrap()
 
-    @property
-    def _shrinks(self) -> bool:
-        return getattr(self.hparams, "shrink", False)
-
     def _check_shrinking(self) -> None:
-        every = getattr(self.hparams, "shrink_every", None)
-        if self._shrinks and self._settle_step is None and not every:
+        hparams = self.hparams
+        ever = hparams.settle_step is not None or hparams.shrink_every
+        if hparams.shrink and not ever:
             raise TrainingError(
                 "With shrink: True, settle_step: null and shrink_every: null, "
                 "no unit would ever leave; give one of the two."
@@ -63,8 +58,8 @@ class ShrinkingMixin:
 
     def _let_go(self, epoch: int) -> None:
         """Let the units go whose fate is sealed, if it is time."""
-        every = getattr(self.hparams, "shrink_every", None)
-        due = self._shrinks and every and epoch % every == 0
+        every = self.hparams.shrink_every
+        due = self.hparams.shrink and every and epoch % every == 0
         if not due or self.schedule is None or self._settling_is_due:
             return
         # One process decides for all of them.
@@ -74,7 +69,7 @@ class ShrinkingMixin:
     def _sealed_plan(self) -> PruningPlan:
         """Nothing goes that the plan for the wanted size would keep, so the
         size stays in reach."""
-        limit = getattr(self.hparams, "shrink_below", SEALED_BELOW)
+        limit = self.hparams.shrink_below
         gates = adaptive_dropouts(whole_form(self.pruned))
         drawn = {n: (g.retention() >= limit).cpu() for n, g in gates.items()}
         if all(units.all() for units in drawn.values()):

@@ -11,21 +11,17 @@ from speechbrain_neuronprune.steering import steer_size
 class SteeringMixin:
     """The part of ``AdaptiveDropoutMixin`` that steers the size."""
 
-    @property
-    def _steered(self) -> bool:
-        return getattr(self.hparams, "steer_size", False)
-
     def _steer(self) -> None:
         """Lead the training to its size, if it shall be. The model has all
         of its units here: nothing is recovered yet."""
-        step, schedule = self._settle_step, self.schedule
-        if schedule is None or not self._steered:
+        step, schedule = self.hparams.settle_step, self.schedule
+        if schedule is None or not self.hparams.steer_size:
             return
-        if step is not None and step < schedule.hold + schedule.steps:
+        if step is not None and step < schedule.end:
             raise TrainingError(
                 f"The units cannot be settled at step {step} by a threshold "
                 "that the decline of c(t) reaches at step "
-                f"{schedule.hold + schedule.steps}; give a later settle_step "
+                f"{schedule.end}; give a later settle_step "
                 "or steer_size: False."
             )
         steer_size(
@@ -38,7 +34,7 @@ class SteeringMixin:
 
     def _steer_exactly(self) -> None:
         """Steer the units as they are now, whenever they were counted."""
-        if not self._steered or self.schedule.units < 0:
+        if not self.hparams.steer_size or self.schedule.units < 0:
             return
         if self.schedule.steering is None:
             self._steer()

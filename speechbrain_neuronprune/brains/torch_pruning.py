@@ -30,7 +30,7 @@ class TorchPruningASR(OneShotMixin, AdaptiveDropoutASR):
 
     def optimizers_step(self) -> None:
         """Note the gradients before they are used up."""
-        last = self._settle_step
+        last = self.hparams.settle_step
         if last is not None and last - STEPS <= self.schedule.step < last:
             self._note_gradients()
         super().optimizers_step()

@@ -210,10 +210,7 @@ def _in_final_phase(
     pruning, and must not be averaged with those from after it.
     """
     steps = [_steps_taken(c.paramfiles[name]) for c in checkpoints]
-    ends = [
-        gate.schedule.hold + gate.schedule.steps
-        for gate in adaptive_dropouts(network).values()
-    ]
+    ends = [gate.schedule.end for gate in adaptive_dropouts(network).values()]
     needed = min([steps[0], *ends])
     return [c for c, n in zip(checkpoints, steps, strict=True) if n >= needed]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model
-from speechbrain_neuronprune.deploy.own_attention import own_attention
+from speechbrain_neuronprune.fast_layers import use_unit_attention
 from speechbrain_neuronprune.files import PathLike
 
 INPUTS = ("features", "lengths")
@@ -81,5 +81,5 @@ def load_posteriors(model_dir: PathLike) -> Posteriors:
     """
     encoder = load_model(str(model_dir)).mods.encoder
     require_float(encoder, model_dir)
-    own_attention(encoder)
+    use_unit_attention(encoder)
     return Posteriors(encoder).eval()

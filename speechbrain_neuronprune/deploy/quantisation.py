@@ -19,7 +19,7 @@ from torch import nn
 from speechbrain_neuronprune.deploy.checksums import read_card, write_card
 from speechbrain_neuronprune.deploy.derived import derived_directory
 from speechbrain_neuronprune.deploy.int8 import Int8Weight
-from speechbrain_neuronprune.deploy.own_attention import own_attention
+from speechbrain_neuronprune.fast_layers import use_unit_attention
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.layers.attention import RegularUnitAttention
 
@@ -56,7 +56,7 @@ def int8_model(model: nn.Module) -> nn.Module:
     >>> list(model.state_dict())
     ['0.bias', '0.weight.values', '0.weight.scale']
     """
-    own_attention(model)
+    use_unit_attention(model)
     for layer in list(model.modules()):
         for owner, name in _products(layer):
             weight = getattr(owner, name)

@@ -107,9 +107,14 @@ class RetentionSchedule(AbsentInStock):
         return progress * self.c_end + (1.0 - progress) * self.c_start
 
     @property
+    def end(self) -> int:
+        """The step at which the decline is over."""
+        return self.hold + self.steps
+
+    @property
     def ended(self) -> bool:
         """Whether the decline is over."""
-        return self.step >= self.hold + self.steps
+        return self.step >= self.end
 
     @property
     def step(self) -> int:

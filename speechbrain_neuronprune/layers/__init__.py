@@ -22,7 +22,6 @@ from speechbrain_neuronprune.layers.convolution import ConvolutionForm
 from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
 from speechbrain_neuronprune.layers.gating import GatingForm
 from speechbrain_neuronprune.layers.linear import ChainForm
-from speechbrain_neuronprune.layers.slicing import get_child, set_child
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.layouts import ATTENTION
 
@@ -57,7 +56,7 @@ def get_gate(model: nn.Module, group: UnitGroup) -> UnitGate | None:
     UnitGate or None
         What multiplies the units.
     """
-    layer = get_child(model, group.layer)
+    layer = model.get_submodule(group.layer)
     return form_of(layer).get_gate(layer, group)
 
 
@@ -73,9 +72,9 @@ def set_gate(model: nn.Module, group: UnitGroup, gate: UnitGate | None) -> None:
     gate : UnitGate or None
         A gate of the group's size; None removes the present one.
     """
-    layer = get_child(model, group.layer)
+    layer = model.get_submodule(group.layer)
     changed = form_of(layer).set_gate(layer, group, gate)
     if gate is not None:
         gate.to(next(layer.parameters()).device).train(layer.training)
     if changed is not layer:
-        set_child(model, group.layer, changed)
+        model.set_submodule(group.layer, changed)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
 from speechbrain_neuronprune.layers.shared_draw import Follower, SharedDraw
-from speechbrain_neuronprune.layers.slicing import cut_parameters, set_child
+from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.chains import (
     Link,
@@ -194,10 +194,10 @@ def _fit(layer: nn.Module, link: Link, kept: int) -> None:
     for path, _ in link.between:
         stage = layer.get_submodule(path)
         if normalizes_units(stage):
-            set_child(layer, path, PartialLayerNorm.of(stage, kept))
+            layer.set_submodule(path, PartialLayerNorm.of(stage, kept))
         elif isinstance(stage, nn.PReLU):
             stage.num_parameters = kept
         elif kept:
             stage.num_features = kept
         else:  # torch has no batch normalisation over nothing
-            set_child(layer, path, nn.Identity())
+            layer.set_submodule(path, nn.Identity())

@@ -14,17 +14,6 @@ from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.vectors import entry_of
 
 
-def get_child(model: nn.Module, path: str) -> nn.Module:
-    """The module at a dotted path ("" is the model itself)."""
-    return model.get_submodule(path)
-
-
-def set_child(model: nn.Module, path: str, child: nn.Module) -> None:
-    """Put a module at a dotted path."""
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, child)
-
-
 def replace_entry(layer: nn.Module, name: str, value: Tensor) -> None:
     """Put another tensor in place of a parameter or buffer.
 

@@ -22,7 +22,6 @@ from speechbrain_neuronprune.compaction import shapes_of
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.layers import set_gate
-from speechbrain_neuronprune.layers.slicing import set_child
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
     narrow_gated,
@@ -277,7 +276,7 @@ def _put(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put a module in its place. Whoever holds the model itself, or watches it
     by hooks, still does."""
     if path:
-        set_child(model, path, module)
+        model.set_submodule(path, module)
     else:
         parts = vars(module).items()
         vars(model).update({k: v for k, v in parts if "hooks" not in k})
