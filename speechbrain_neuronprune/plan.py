@@ -10,6 +10,7 @@ Authors
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ class PruningPlan:
             if name not in groups:
                 raise PlanError(_unknown_group(name, groups))
             present = groups[name].widths
-            wanted = [wanted] if isinstance(wanted, int) else list(wanted)
+            wanted = [wanted] if isinstance(wanted, Integral) else list(wanted)
             if len(wanted) != len(present) or any(
                 not 0 <= new <= old
                 for new, old in zip(wanted, present, strict=True)

@@ -6,6 +6,7 @@ Authors
 
 import math
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -44,10 +45,12 @@ class Selection:
                 f"round_to={round_to} is no multiple to round to; give 1 or "
                 "more."
             )
-        self.scores = {
-            name: values.detach().float().cpu().flatten()
-            for name, values in scores.items()
-        }
+        if not scores:
+            raise PlanError(
+                "There are no scores to choose units by; give those of at "
+                "least one group."
+            )
+        self.scores = {n: _as_scores(values) for n, values in scores.items()}
         self.model = model
         self.round_to = round_to
         self.balance_heads = balance_heads
@@ -76,6 +79,11 @@ class Selection:
 
     def above(self, threshold: float) -> dict[str, Tensor]:
         """Units whose score is at least the threshold."""
+        if math.isnan(threshold):
+            raise PlanError(
+                f"A threshold of {threshold} lets no unit stay or go; give a "
+                "number."
+            )
         return self._regular(
             {name: s >= threshold for name, s in self.scores.items()}
         )
@@ -117,7 +125,9 @@ class Selection:
         widths = list(self.widths[name])
         counts = [int(head.sum()) for head in keep.split(widths)]
         if self.balance_heads:
-            counts = [round(sum(counts) / len(counts))] * len(counts)
+            # Where anything stays, something stays of every head.
+            mean = max(sum(counts) / len(counts), min(sum(counts), 1))
+            counts = [round(mean)] * len(counts)
         step = self.round_to
         counts = [math.ceil(count / step) * step for count in counts]
         heads = self.scores[name].split(widths)
@@ -127,6 +137,16 @@ class Selection:
                 for head, count in zip(heads, counts, strict=True)
             ]
         )
+
+
+def _as_scores(values: Any) -> Tensor:
+    """Scores as they were given, but for integers, of which single precision
+    would take neighbours for one, and half precision, which a CPU hardly
+    sorts."""
+    values = torch.as_tensor(values).detach().cpu().flatten()
+    if not values.is_floating_point():
+        return values.double()
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _best(values: Tensor, number: int) -> Tensor:
@@ -228,8 +248,13 @@ def wanted_count(target: int | float, total: int, least: int, most: int) -> int:
 
 
 def _as_count(target: int | float, total: int) -> int:
-    is_fraction = isinstance(target, float) and 0.0 < target <= 1.0
-    return round(target * total) if is_fraction else round(target)
+    if not math.isfinite(target):
+        raise PlanError(
+            f"The target of {target} is no size; give a number of parameters, "
+            "or a share such as 0.45."
+        )
+    is_count = isinstance(target, Integral) or target > 1.0 or target <= 0.0
+    return round(target) if is_count else round(float(target) * total)
 
 
 def _out_of_reach(

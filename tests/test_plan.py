@@ -1,7 +1,9 @@
 """Plans: thresholds, sizes, files, and refusals."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -159,6 +161,73 @@ def test_scores_of_another_model_are_refused(make_encoder):
         PruningPlan.from_scores(
             {"nowhere": torch.rand(5)}, model=make_encoder(), threshold=0.0
         )
+
+
+def test_a_threshold_that_is_no_number_is_refused(gated):
+    with pytest.raises(PlanError, match="threshold of nan lets no unit stay"):
+        PruningPlan.from_retention(gated, threshold=math.nan)
+    plan = PruningPlan.from_retention(gated, threshold=-math.inf)
+    assert all(keep.all() for keep in plan.keep.values())
+
+
+@pytest.mark.parametrize("target", [math.nan, math.inf, -math.inf])
+def test_a_target_that_is_no_number_is_refused(gated, target):
+    with pytest.raises(PlanError, match="is no size"):
+        PruningPlan.from_retention(gated, target_parameters=target)
+
+
+def test_targets_of_numpy_are_shares_and_counts(gated):
+    def kept(target):
+        plan = PruningPlan.from_retention(gated, target_parameters=target)
+        return {name: keep.tolist() for name, keep in plan.keep.items()}
+
+    expected = kept(0.75)
+    count = np.int64(0.75 * count_parameters(gated))
+    for target in (np.float32(0.75), np.float64(0.75), count):
+        assert kept(target) == expected
+
+
+def test_scores_may_be_any_numbers():
+    """Of which single precision would take two for one."""
+    scores = [2**24, 2**24 + 1, 2**24 - 1]
+    for values in (scores, np.array(scores), torch.tensor(scores)):
+        plan = PruningPlan.from_scores({"a": values}, fraction=1 / 3)
+        assert plan.keep["a"].tolist() == [False, True, False]
+    large = torch.tensor([1e300, 2e300, 0.0], dtype=torch.float64)
+    plan = PruningPlan.from_scores({"a": large}, fraction=1 / 3)
+    assert plan.keep["a"].tolist() == [False, True, False]
+    low = torch.tensor([0.7, 0.6])  # 0.7 is less in single precision
+    plan = PruningPlan.from_scores({"a": low}, threshold=0.7)
+    assert plan.keep["a"].tolist() == [True, False]
+
+
+def test_no_scores_are_refused(gated):
+    with pytest.raises(PlanError, match="There are no scores"):
+        PruningPlan.from_scores({}, gated, target_parameters=0.5)
+
+
+def test_balanced_heads_do_not_lose_the_last_unit(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    name = "layers.0.mha_layer.value"
+    scores = {name: torch.zeros(find_units(encoder)[name].size)}
+    scores[name][3] = 1.0
+    plan = PruningPlan.from_scores(
+        scores, encoder, threshold=0.5, balance_heads=True
+    )
+    heads = plan.widths(encoder)[name]
+    assert heads == [1] * len(heads)
+    nothing = PruningPlan.from_scores(
+        scores, encoder, threshold=2.0, balance_heads=True
+    )
+    assert not nothing.keep[name].any()
+
+
+def test_widths_of_numpy(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    plan = PruningPlan.from_widths(
+        encoder, {"layers.0.ffn_module1": np.int64(3)}
+    )
+    assert int(plan.keep["layers.0.ffn_module1"].sum()) == 3
 
 
 def test_a_plan_is_made_of_bools():

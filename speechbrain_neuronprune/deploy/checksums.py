@@ -78,6 +78,22 @@ def _parts(folder: PathLike) -> tuple[str, str]:
     return before, table
 
 
+def names_weights(folder: PathLike) -> bool:
+    """Whether a directory's card has checksums of weights.
+
+    Arguments
+    ---------
+    folder : path-like
+        The directory.
+
+    Returns
+    -------
+    bool
+        True for one that this package has written.
+    """
+    return ROW.search(_parts(folder)[1]) is not None
+
+
 def verify_checksums(folder: PathLike) -> None:
     """Refuse a model directory whose weights are not those of its card.
 

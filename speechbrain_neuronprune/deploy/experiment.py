@@ -30,6 +30,7 @@ from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
     PLAN,
+    RECIPE,
     compact_recipe,
     read_recipe,
 )
@@ -43,7 +44,6 @@ from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.training.checkpoints import load_average, loading
 from speechbrain_neuronprune.units import supported_units
 
-RECIPE = "hyperparams.yaml"
 MANIFESTS = (".csv", ".json", ".pkl")
 
 

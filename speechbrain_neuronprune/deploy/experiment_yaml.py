@@ -4,21 +4,25 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import inspect
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML, Tag
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from speechbrain.utils.checkpoints import Checkpointer
 
 from speechbrain_neuronprune.deploy.directory import ATTACH
+from speechbrain_neuronprune.errors import ExperimentError
 
 NARROW = "!apply:speechbrain_neuronprune.deploy.experiment.narrow_by_plan"
 NARROWED = "narrowed"
 PLAN = "plan.json"
+RECIPE = "hyperparams.yaml"
 
 
 def read_recipe(
@@ -68,11 +72,14 @@ def relocate(recipe: CommentedMap, folder: Path) -> None:
         return
 
     def moved(node: Any) -> Any:
-        if isinstance(node, str) and f"{node}/".startswith(f"{old}/"):
+        inside = isinstance(node, str) and f"{node}/".startswith(f"{old}/")
+        # A single word may mean something else, as "conformer" does.
+        if inside and (node != old or "/" in old):
             return str(folder / node[len(old) :].strip("/"))
         return node
 
     _replace(recipe, moved)
+    recipe["output_folder"] = str(folder)
 
 
 def compact_recipe(
@@ -100,7 +107,7 @@ def compact_recipe(
     recipe = YAML().load(text)
     relocate(recipe, folder)
     _replace(recipe, _without_gates)
-    recipe[checkpointer]["allow_partial_load"] = True
+    keywords(recipe, checkpointer, Checkpointer)["allow_partial_load"] = True
     reference = YAML().load(f"!ref <{network}>")
     node = CommentedMap({"model": reference, "plan": str(folder / PLAN)})
     node.yaml_set_ctag(Tag(suffix=NARROW))
@@ -128,7 +135,75 @@ def rename_anchors(text: str) -> str:
     >>> rename_anchors("a: &id001 (2, 2)\\nb: [*id001]")
     'a: &shared001 (2, 2)\\nb: [*shared001]'
     """
-    return re.sub(r"(?<=[\s\[][&*])id(?=\d{3,}\b)", "shared", text)
+    return re.sub(r"(?<=[\s\[{,][&*])id(?=\d{3,}\b)", "shared", text)
+
+
+def keywords(recipe: CommentedMap, name: str, kind: type) -> CommentedMap:
+    """The arguments of an object, by their names, to be changed in place.
+
+    Arguments
+    ---------
+    recipe : CommentedMap
+        Where it is described; positional arguments are given names there.
+    name : str
+        Its entry, which may refer to another one.
+    kind : type
+        Its class.
+
+    Returns
+    -------
+    CommentedMap
+        The node.
+
+    Raises
+    ------
+    ExperimentError
+        If the entry is something else.
+
+    Example
+    -------
+    >>> from fractions import Fraction
+    >>> recipe = YAML().load("a: !new:fractions.Fraction [1, 2]\\nb: !ref <a>")
+    >>> dict(keywords(recipe, "b", Fraction))
+    {'numerator': 1, 'denominator': 2}
+    """
+    node = recipe.get(name)
+    other = re.fullmatch(r"<(\w+)>", str(getattr(node, "value", "")))
+    if other and other[1] in recipe and other[1] != name:
+        return keywords(recipe, other[1], kind)
+    if isinstance(node, CommentedSeq):
+        arguments = zip(inspect.signature(kind).parameters, node, strict=False)
+        recipe[name] = CommentedMap(arguments)
+        recipe[name].yaml_set_ctag(node.tag)
+    if not isinstance(recipe.get(name), CommentedMap):
+        raise ExperimentError(
+            f"The entry {name} of the yaml is no {kind.__name__} with its "
+            f"arguments; write it as !new: with a mapping."
+        )
+    return recipe[name]
+
+
+def strings(tree: CommentedMap) -> Iterator[str]:
+    """All strings of a yaml.
+
+    Arguments
+    ---------
+    tree : CommentedMap
+        What ``YAML().load`` gave.
+
+    Returns
+    -------
+    iterator of str
+        Keys are none of them.
+
+    Example
+    -------
+    >>> sorted(strings(YAML().load("{a: b, c: [d, 1]}")))
+    ['b', 'd']
+    """
+    for one, key in _entries(tree):
+        if isinstance(one[key], str):
+            yield one[key]
 
 
 def dump(recipe: CommentedMap) -> str:
@@ -162,8 +237,15 @@ def _without_gates(node: Any) -> Any:
     return node["model"] if isinstance(node, CommentedMap) else node[0]
 
 
-def _replace(tree: CommentedMap | CommentedSeq, change: Any) -> None:
+def _replace(tree: CommentedMap, change: Callable[[Any], Any]) -> None:
     """Change every node below a tree once, in place."""
+    for one, key in _entries(tree):
+        one[key] = change(one[key])
+
+
+def _entries(tree: CommentedMap) -> Iterator[tuple[Any, Any]]:
+    """Every container below a tree with each of its keys. What stands there
+    is opened afterwards, as it is then."""
     containers, seen = [tree], set()
     while containers:
         one = containers.pop()
@@ -172,6 +254,6 @@ def _replace(tree: CommentedMap | CommentedSeq, change: Any) -> None:
         seen.add(id(one))
         keys = list(one) if isinstance(one, CommentedMap) else range(len(one))
         for key in keys:
-            one[key] = change(one[key])
+            yield one, key
             if isinstance(one[key], (CommentedMap, CommentedSeq)):
                 containers.append(one[key])

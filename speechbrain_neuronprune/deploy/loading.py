@@ -5,8 +5,9 @@ Authors
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from speechbrain.inference import EncoderASR
 from speechbrain.inference.interfaces import Pretrained
@@ -23,6 +24,7 @@ def load_model(
     folder: PathLike,
     device: str = "cpu",
     interface: type[Recogniser] = EncoderASR,
+    run_opts: Mapping[str, Any] | None = None,
 ) -> Recogniser:
     """Load a model directory, from disk alone.
 
@@ -34,6 +36,9 @@ def load_model(
         Where to compute.
     interface : type
         The class of SpeechBrain's that the directory was written for.
+    run_opts : mapping, optional
+        More of SpeechBrain's options than ``device``; they go before those of
+        the directory's yaml.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def load_model(
     verify_checksums(folder)
     try:
         model = interface.from_hparams(
-            source=str(folder), run_opts={"device": device}
+            source=str(folder), run_opts={"device": device, **(run_opts or {})}
         )
     except Exception as error:  # from yaml, torch or sentencepiece
         raise DataError(

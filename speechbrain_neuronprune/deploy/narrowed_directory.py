@@ -4,21 +4,23 @@
 directory's yaml and let its ``pretrainer`` load the weights. The smaller
 directory has the same yaml with one entry more, which narrows what was built
 before the weights come. Files that hold pruned weights are written anew, all
-others are copied, so that it refers to no other place any more.
+others are copied. Where the yaml itself names the larger directory, for another
+reader than the pretrainer, a warning says so.
 
 Authors
  * The speechbrain-neuronprune authors 2026
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML, Tag
 from ruamel.yaml.comments import CommentedMap
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.logger import get_logger
 from speechbrain.utils.parameter_transfer import Pretrainer
 from torch import nn
 
@@ -28,17 +30,27 @@ from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
     PLAN,
+    RECIPE,
     dump,
+    keywords,
     rename_anchors,
+    strings,
+)
+from speechbrain_neuronprune.deploy.holders import (
+    check_holders,
+    check_loaded,
+    groups_cut,
+    tensors_of,
 )
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.units import count_parameters
+from speechbrain_neuronprune.units import UnitGroup, count_parameters
+
+logger = get_logger(__name__)
 
 Widths = Mapping[str, int | list[int]]
 
-RECIPE = "hyperparams.yaml"
 DENSE_CARD = "README.dense.md"
 NARROW = "!apply:speechbrain_neuronprune.deploy.narrow_in_place"
 
@@ -79,8 +91,9 @@ def write_narrowed_directory(
     Raises
     ------
     ExportError
-        If the directory is one that has been narrowed already, or the new
-        one is the same or cannot be written.
+        If the directory is one that has been narrowed already, the new one is
+        the same or cannot be written, or a layer to be narrowed is held by
+        something that would not follow.
     PlanError
         If the plan does not fit the network.
     """
@@ -90,27 +103,25 @@ def write_narrowed_directory(
             f"The smaller model would take the place of {folder}, which it is "
             "made from; name another folder."
         )
-    pretrainer = recogniser.hparams.pretrainer
     plan.check(network)
+    pretrainer = recogniser.hparams.pretrainer
+    groups = groups_cut(network, plan)
+    check_loaded(network, groups, loaded_modules(pretrainer))
+    check_holders(network, groups, recogniser.mods)
+    pruned = _files_of(network, groups, pretrainer)
     recipe = narrowed_recipe(
         (folder / RECIPE).read_text(encoding="utf-8"),
         _by_module(recogniser.mods, network, plan.widths(network)),
+        {name: name in pruned for name in _files(pretrainer)},
     )
-    dense = count_parameters(network)
-    pruned = _files_of(network, pretrainer.loadables)
-    compaction.narrow(network, plan.keep)
-    text = TEXT.format(
-        name=folder.resolve().name,
-        kept=count_parameters(network),
-        dense=dense,
-        card=f", in `{DENSE_CARD}`," if (folder / CARD).is_file() else "",
-    )
+    text = _narrow(recogniser, network, plan, folder)
+    _warn_of_paths(recipe, folder)
     try:
         with whole_directory(output) as temporary:
             (temporary / RECIPE).write_text(recipe, encoding="utf-8")
             plan.save(temporary / PLAN)
             _write_weights(pretrainer, pruned, temporary)
-            _copy_others(folder, pretrainer, temporary)
+            _copy_others(folder, pretrainer, temporary, output)
             write_card(temporary, text)
     except OSError as error:
         raise ExportError(
@@ -119,7 +130,30 @@ def write_narrowed_directory(
         ) from error
 
 
-def narrowed_recipe(text: str, widths: Mapping[str, Widths]) -> str:
+def _narrow(
+    recogniser: Pretrained, network: nn.Module, plan: PruningPlan, folder: Path
+) -> str:
+    """Narrow the network; return the new directory's card."""
+    dense, before = count_parameters(network), dict(recogniser.mods.items())
+    narrowed = compaction.narrow(network, plan.keep)
+    replaced = [n for n, one in before.items() if recogniser.mods[n] is not one]
+    if narrowed is not network or replaced:
+        raise ExportError(
+            f"The module {' '.join(replaced) or 'network'} of {folder} is a "
+            "single layer and would be replaced by another one, which its "
+            "yaml cannot say; let it be part of a module."
+        )
+    return TEXT.format(
+        name=folder.resolve().name,
+        kept=count_parameters(network),
+        dense=dense,
+        card=f", in `{DENSE_CARD}`," if (folder / CARD).is_file() else "",
+    )
+
+
+def narrowed_recipe(
+    text: str, widths: Mapping[str, Widths], files: Mapping[str, bool]
+) -> str:
     """The yaml of the smaller model.
 
     Arguments
@@ -129,6 +163,9 @@ def narrowed_recipe(text: str, widths: Mapping[str, Widths]) -> str:
     widths : mapping
         Name of a module (below ``modules``) to what ``PruningPlan.widths``
         gives of it.
+    files : mapping
+        Name of what the pretrainer loads to whether its weights are pruned:
+        a plain state dict then, whatever it was before.
 
     Returns
     -------
@@ -147,12 +184,26 @@ def narrowed_recipe(text: str, widths: Mapping[str, Widths]) -> str:
             f"the entry {NARROWED}); give the one that it was made from, with "
             "a plan that keeps less."
         )
-    # All weights are in the new directory, under their names.
-    recipe["pretrainer"].pop("paths", None)
+    pretrainer = keywords(recipe, "pretrainer", Pretrainer)
+    # The weights are in the new directory, under their names.
+    _drop(pretrainer, "paths", files)
+    _drop(pretrainer, "custom_hooks", {n for n, cut in files.items() if cut})
     recipe[NARROWED] = {
         name: _narrowing(name, those) for name, those in widths.items()
     }
     return dump(recipe)
+
+
+def _drop(node: CommentedMap, entry: str, names: Collection[str]) -> None:
+    """Leave names out of a mapping; one that is empty then goes as well."""
+    mapping = node.get(entry)
+    if not isinstance(mapping, CommentedMap):
+        node.pop(entry, None)
+        return
+    for name in set(mapping) & set(names):
+        del mapping[name]
+    if not mapping:
+        del node[entry]
 
 
 def _narrowing(module: str, widths: Widths) -> CommentedMap:
@@ -176,21 +227,48 @@ def _by_module(
     return found
 
 
-def _files_of(network: nn.Module, loadables: Mapping[str, Any]) -> set[str]:
-    """The files that hold any of a network's weights."""
-    weights = {id(weight) for weight in network.parameters()}
+def loaded_modules(pretrainer: Pretrainer) -> dict[str, nn.Module]:
+    """The modules that a pretrainer has loaded weights into.
+
+    Arguments
+    ---------
+    pretrainer : Pretrainer
+        That has collected and loaded its files.
+
+    Returns
+    -------
+    dict of str to nn.Module
+        Name, as in its ``loadables``, to module.
+    """
+    things = {name: pretrainer.loadables[name] for name in _files(pretrainer)}
+    return {n: one for n, one in things.items() if isinstance(one, nn.Module)}
+
+
+def _files(pretrainer: Pretrainer) -> dict[str, Path]:
+    """The files that were loaded; conditions may leave some out."""
+    return {
+        name: Path(pretrainer.paths[name])
+        for name in pretrainer.loadables
+        if pretrainer.is_loadable(name)
+    }
+
+
+def _files_of(
+    network: nn.Module, groups: list[UnitGroup], pretrainer: Pretrainer
+) -> set[str]:
+    """The files that hold any of the weights that become smaller."""
+    cut = {id(one) for group in groups for one in tensors_of(network, group)}
     return {
         name
-        for name, thing in loadables.items()
-        if isinstance(thing, nn.Module)
-        and not weights.isdisjoint(map(id, thing.parameters()))
+        for name, module in loaded_modules(pretrainer).items()
+        if cut & {id(one) for one in (*module.parameters(), *module.buffers())}
     }
 
 
 def _write_weights(
     pretrainer: Pretrainer, pruned: set[str], folder: Path
 ) -> None:
-    for name, path in pretrainer.paths.items():
+    for name, path in _files(pretrainer).items():
         target = folder / f"{name}.ckpt"
         if name in pruned:
             module = pretrainer.loadables[name].cpu()
@@ -199,11 +277,32 @@ def _write_weights(
             shutil.copyfile(path, target)
 
 
-def _copy_others(folder: Path, pretrainer: Pretrainer, target: Path) -> None:
+def _copy_others(
+    folder: Path, pretrainer: Pretrainer, target: Path, output: Path
+) -> None:
     """Copy tokenizers, code and whatever else an interface may need."""
-    weights = {Path(path).resolve() for path in pretrainer.paths.values()}
+    known = {path.resolve() for path in _files(pretrainer).values()}
+    # The new directory, and its half-written form, may lie in the old one.
+    known |= {output.resolve(), target.parent.resolve()}
     for path in folder.iterdir():
-        known = path.resolve() in weights or (target / path.name).exists()
-        if path.is_file() and not known:
-            name = DENSE_CARD if path.name == CARD else path.name
-            shutil.copyfile(path, target / name)
+        copied = target / (DENSE_CARD if path.name == CARD else path.name)
+        if path.resolve() in known or (target / path.name).exists():
+            continue
+        if path.is_file():
+            shutil.copyfile(path, copied)
+        elif not path.name.startswith("."):
+            shutil.copytree(path, copied)
+
+
+def _warn_of_paths(recipe: str, folder: Path) -> None:
+    """Name what the yaml still reads from the larger directory."""
+    places = {f"{folder}/", f"{folder.resolve()}/"}
+    resolved = YAML().load(resolve_references(recipe))
+    found = {s for s in strings(resolved) if any(p in f"{s}" for p in places)}
+    if found:
+        logger.warning(
+            "The yaml of the smaller model still names files of %s (%s): they "
+            "are needed there, or change its entries.",
+            folder,
+            ", ".join(sorted(found)),
+        )

@@ -20,6 +20,7 @@ from speechbrain_neuronprune.deploy.evaluation import (
     make_variants,
     score_split,
 )
+from speechbrain_neuronprune.deploy.experiment_yaml import RECIPE
 from speechbrain_neuronprune.deploy.finalise import (
     collect_results,
     write_model,
@@ -34,8 +35,6 @@ from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.training.checkpoints import load_final_average
 from speechbrain_neuronprune.training.tokens import load_tokenizer
-
-RECIPE = "hyperparams.yaml"
 
 # What only the yaml of a recipe with a CTCRecogniser has
 RUN_KEYS = {"number_of_checkpoints", "cer_computer", "decoding_function"}

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.recipe_network import network_of_yaml
 from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.units import count_parameters
+from speechbrain_neuronprune.units import count_parameters, supported_units
 
 MODEL = "model directory"
 RUN = "run"
 EXPERIMENT = "experiment folder"
 YAML = "yaml"
+
+# Compiled modules hold their layers under other names.
+AS_WRITTEN = {"compile": False, "jit": False}
+AS_WRITTEN |= {"compile_module_keys": None, "jit_module_keys": None}
 
 
 @dataclass
@@ -105,14 +110,27 @@ def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
 
 
 def _from_model(path: str, device: str) -> Source:
-    recogniser = load_model(path, device, Pretrained)
-    encoder = getattr(recogniser.mods, "encoder", recogniser.mods)
-    require_float(encoder, path)
-    whole = getattr(recogniser.hparams, "model", encoder)
-    source = Source(MODEL, path, encoder, count_parameters(whole), recogniser)
-    if isinstance(encoder, LengthsCapableSequential):
-        source.chain, source.normalize = encoder, recogniser.audio_normalizer
+    # The yaml may name classes of a file beside it, as for foreign_class.
+    sys.path.append(path)
+    recogniser = load_model(path, device, Pretrained, AS_WRITTEN)
+    network = getattr(recogniser.mods, "encoder", recogniser.mods)
+    if not supported_units(network):
+        network = recogniser.mods
+    require_float(network, path)
+    whole = _whole(recogniser, network)
+    source = Source(MODEL, path, network, count_parameters(whole), recogniser)
+    if isinstance(network, LengthsCapableSequential):
+        source.chain, source.normalize = network, recogniser.audio_normalizer
     return source
+
+
+def _whole(recogniser: Pretrained, network: nn.Module) -> nn.Module:
+    """The whole model: what the yaml calls so, if the network is in it."""
+    model = getattr(recogniser.hparams, "model", None)
+    if isinstance(model, nn.Module):
+        if {*network.parameters()} <= {*model.parameters()}:
+            return model
+    return recogniser.mods
 
 
 def _from_run(path: str, device: str) -> Source:

@@ -8,12 +8,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from speechbrain_neuronprune.deploy.checksums import names_weights
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike, atomic_path
 
-# Together, only a model directory has them: a training run has the first, a
-# checkpoint the second.
-OWN_FILES = ("hyperparams.yaml", "model.ckpt")
+# A training run has a yaml, too, and a checkpoint has weights: only a model
+# directory has both, or a card with the checksums of its weights.
+RECIPE, WEIGHTS = "hyperparams.yaml", "model.ckpt"
 
 
 @contextlib.contextmanager
@@ -73,7 +74,8 @@ def is_replaceable(folder: Path) -> bool:
     """
     if not folder.is_dir():
         return not folder.exists()
-    is_model = all((folder / name).is_file() for name in OWN_FILES)
+    has_weights = (folder / WEIGHTS).is_file() or names_weights(folder)
+    is_model = (folder / RECIPE).is_file() and has_weights
     return is_model or not any(folder.iterdir())
 
 

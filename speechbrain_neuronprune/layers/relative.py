@@ -116,7 +116,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         ordinary = type(linear) is nn.Linear and torch.is_tensor(linear.weight)
         if self.training or not ordinary or is_watched(linear):
             return project(embeddings)
-        return self._positions(project, embeddings, [linear.weight])
+        return self._positions(project, embeddings, [*linear.parameters()])
 
     def _masks(self, attn_mask: Tensor | None, padding: Tensor | None) -> Masks:
         """The masks there are, (heads or 1, batch or 1, L or 1, S)."""

@@ -90,9 +90,10 @@ class _Kept(NamedTuple):
 
     def is_of(self, positions: Tensor, weights: Sequence[Tensor]) -> bool:
         """Whether the table is what would be computed."""
-        pairs = zip(self.weights, weights, strict=True)
-        return self.positions is positions and all(
-            _same(old, new) for old, new in pairs
+        return (
+            self.positions is positions
+            and len(self.weights) == len(weights)
+            and all(map(_same, self.weights, weights))
         )
 
 

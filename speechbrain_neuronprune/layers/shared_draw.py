@@ -109,8 +109,20 @@ class Follower(nn.Module):
 
     @property
     def leader(self) -> SharedDraw:
-        """Who draws."""
-        return self._leader()
+        """Who draws.
+
+        Raises
+        ------
+        TrainingError
+            If that is gone: a part of a layer was copied without it.
+        """
+        leader = self._leader()
+        if leader is None:
+            raise TrainingError(
+                "The gate of this part of a layer is gone; copy the whole "
+                "layer, or take its gates off first."
+            )
+        return leader
 
     def __getstate__(self) -> dict[str, Any]:
         """Weak references can be neither copied nor pickled."""

@@ -226,12 +226,13 @@ def gated(units: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def masked(scores: Tensor, *masks: Tensor | None) -> Tensor:
-    """Add float masks to the scores, fill boolean ones with -inf."""
+    """Add float masks to the scores, fill others, which say True or 1 where
+    nothing is to be seen, with -inf."""
     for mask in masks:
         if mask is None:
             continue
-        if mask.dtype == torch.bool:
-            scores = scores.masked_fill(mask, -float("inf"))
-        else:
+        if mask.is_floating_point():
             scores = scores + mask
+        else:
+            scores = scores.masked_fill(mask.bool(), -float("inf"))
     return scores

@@ -14,6 +14,7 @@ import torch
 from speechbrain.nnet import CNN, RNN
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
 # Both directions of torch's recurrent layers have input weights.
 TORCH_RECURRENT = (RNN.RNN, RNN.LSTM, RNN.GRU)
@@ -21,22 +22,77 @@ RECURRENT = (*TORCH_RECURRENT, RNN.LiGRU, RNN.SLiGRU)
 
 
 def runs_as(module: nn.Module, kinds: Iterable[type]) -> bool:
-    """Of one of these classes; a subclass that has a forward of its own may
-    do anything (skip connections, low-rank updates) and does not count, unless
-    it says itself that it computes the same, by ``computes_as``."""
+    """Whether a module computes as its class, one of these, does.
+
+    A subclass that has a forward of its own may do anything (skip
+    connections, low-rank updates) and does not count, unless it says itself
+    that it computes the same, by ``computes_as``. Neither does a module whose
+    own forward was replaced (by a wrapper, for instance).
+
+    Arguments
+    ---------
+    module : nn.Module
+        Any module.
+    kinds : iterable of type
+        Classes.
+
+    Returns
+    -------
+    bool
+        True if it does.
+
+    Example
+    -------
+    >>> layer = nn.Linear(2, 2)
+    >>> runs_as(layer, [nn.Linear])
+    True
+    >>> layer.forward = torch.relu
+    >>> runs_as(layer, [nn.Linear])
+    False
+    """
     own = type(module)
     same = vars(own).get("computes_as", own)
-    return any(
+    return "forward" not in vars(module) and any(
         isinstance(module, kind) and same.forward is kind.forward
         for kind in kinds
     )
+
+
+def is_held(owner: nn.Module, entry: str) -> bool:
+    """Whether a weight is the module's own, or a parametrization's. The older
+    ``weight_norm`` and ``spectral_norm`` compute one before each forward.
+
+    Arguments
+    ---------
+    owner : nn.Module
+        The module.
+    entry : str
+        The name of the weight.
+
+    Returns
+    -------
+    bool
+        True if it is.
+
+    Example
+    -------
+    >>> layer = nn.Linear(2, 3)
+    >>> is_held(layer, "weight")
+    True
+    >>> layer = torch.nn.utils.weight_norm(layer)
+    >>> is_held(layer, "weight")
+    False
+    """
+    own = entry in owner._parameters or entry in owner._buffers
+    return own or is_parametrized(owner, entry)
 
 
 def is_linear(stage: nn.Module) -> bool:
     """Whether a stage is a Linear that has its weights, as tensors."""
     if not runs_as(stage, [nn.Linear]):
         return False
-    return torch.is_tensor(stage.weight) and not is_lazy(stage.weight)
+    is_there = torch.is_tensor(stage.weight) and not is_lazy(stage.weight)
+    return is_there and is_held(stage, "weight")
 
 
 def is_convolution(stage: nn.Module) -> bool:

@@ -21,7 +21,7 @@ from speechbrain.nnet.attention import (
 )
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.units.ends import runs_as
+from speechbrain_neuronprune.units.ends import is_held, runs_as
 from speechbrain_neuronprune.units.vectors import (
     UnitVector,
     column,
@@ -210,6 +210,8 @@ def attention_problem(layer: nn.Module, cross: bool = False) -> str | None:
     """
     if type(layer) not in ATTENTION and not hasattr(layer, "query_rows"):
         return "supported attention is RelPosMHAXL, RoPEMHA and regularMHA"
+    if "forward" in vars(layer):
+        return "its forward was replaced by another one"
     if isinstance(layer, MultiheadAttention):
         att = layer.att
         extras = att.bias_k is not None or att.add_zero_attn
@@ -242,6 +244,7 @@ def _attention(
         (prefix + "in_proj_weight", 0, both),
         (prefix + "in_proj_bias", 0, both),
         ("linear_pos.weight", 0, units),
+        ("linear_pos.bias", 0, units),
         ("pos_bias_u", None, units),
         ("pos_bias_v", None, units),
     )
@@ -346,7 +349,12 @@ def _problem_of_weights(layer: nn.Module, names: Iterable[str]) -> str | None:
             continue
         plain = owner is layer or runs_as(owner, (nn.Linear, nn.Conv1d))
         if plain and entry_of(owner, entry) is not None:
-            continue
+            if is_held(owner, entry):
+                continue
+            return (
+                f"its {name} is computed from others, by weight norm for "
+                "instance; remove that before pruning"
+            )
         holder = getattr(owner, entry, None) if plain else owner
         return (
             f"its {name} is held by a {(holder or owner)._get_name()}; merge "

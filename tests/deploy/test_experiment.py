@@ -309,6 +309,36 @@ def test_shared_paths_are_moved_once(tmp_path):
     assert recipe["opts"]["path"] == recipe["more"]["path"] == "/a/new/b"
 
 
+def test_words_that_the_folder_is_called_by_are_no_paths():
+    text = "output_folder: conformer\nkind: conformer\nsave: conformer/save\n"
+    recipe = YAML().load(text)
+    relocate(recipe, Path("/new"))
+    assert dict(recipe) == {
+        "output_folder": "/new",
+        "kind": "conformer",
+        "save": "/new/save",
+    }
+
+
+def test_a_checkpointer_with_its_arguments_in_order(tmp_path):
+    kind = "!new:speechbrain.utils.checkpoints.Checkpointer"
+    text = (
+        f"output_folder: {tmp_path}\nmodel: {LINEAR}\n"
+        f"checkpointer: {kind}\n    - !ref <output_folder>/save\n"
+        "    - {model: !ref <model>}\n"
+    )
+    made = compact_recipe(text, "model", "checkpointer", tmp_path)
+    made = load_hyperpyyaml(made.partition("narrowed:")[0])
+    assert made["checkpointer"].allow_partial_load
+    assert list(made["checkpointer"].recoverables) == ["model"]
+
+
+def test_a_checkpointer_of_another_kind_is_named(tmp_path):
+    text = f"output_folder: {tmp_path}\nmodel: {LINEAR}\ncheckpointer: mine\n"
+    with pytest.raises(ExperimentError, match="checkpointer of the yaml is no"):
+        compact_recipe(text, "model", "checkpointer", tmp_path)
+
+
 def test_wrapped_models_that_are_shared_stay_one(tmp_path):
     text = NETWORK.format(
         f"&m {ATTACH} [{LINEAR}, {SCHEDULE} {{}}]", folder=tmp_path
@@ -324,11 +354,12 @@ def test_scalars_that_are_shared_survive(tmp_path):
     path = tmp_path / "hyperparams.yaml"
     path.write_text(
         "a: &id001 (2, 2)\nb: &id002 (3, 3)\ntanh: &id003 !name:torch.tanh\n"
-        "c: *id001\nd: *id002\ne: *id003\n"
+        "c: *id001\nd: *id002\ne: *id003\nf: {g: [*id001,*id002]}\n"
     )
     for _ in range(3):
         text = read_recipe(path)
         hparams = load_hyperpyyaml(text)
         assert (hparams["c"], hparams["d"]) == ((2, 2), (3, 3))
         assert hparams["e"](torch.zeros(1)) == 0
+        assert hparams["f"]["g"] == [(2, 2), (3, 3)]
         path.write_text(text)

@@ -4,13 +4,16 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import logging
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from ruamel.yaml import YAML
 from speechbrain.inference import EncoderASR
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 
 from speechbrain_neuronprune import PruningPlan, apply_masks, find_units
 from speechbrain_neuronprune.deploy import (
@@ -18,6 +21,7 @@ from speechbrain_neuronprune.deploy import (
     write_narrowed_directory,
 )
 from speechbrain_neuronprune.deploy.checksums import verify_checksums
+from speechbrain_neuronprune.deploy.target import is_replaceable
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.errors import ExportError, PlanError
 from tests.tiny_recogniser import CONFORMER, write_recogniser
@@ -177,3 +181,178 @@ def test_what_cannot_be_written_leaves_nothing(
     with pytest.raises(ExportError, match="no space left"):
         write(conformer, tmp_path / "small")
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------ other people's
+
+CHAIN = "!new:torch.nn.Sequential\n"
+STAGES = """\
+    - !new:torch.nn.Linear [4, 8]
+    - !new:torch.nn.Tanh
+    - !new:torch.nn.Linear [8, 3]
+"""
+PRETRAINER = "!new:speechbrain.utils.parameter_transfer.Pretrainer"
+
+
+def directory(tmp_path, text, **weights):
+    """A directory of a yaml and weights, by name."""
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    (folder / "hyperparams.yaml").write_text(text)
+    for name, module in weights.items():
+        torch.save(module.state_dict(), folder / f"{name}.ckpt")
+    return folder
+
+
+def chain(last=3):
+    torch.manual_seed(1)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, last)
+    )
+
+
+def read_state(module, path):
+    module.load_state_dict(torch.load(path)["weights"])
+
+
+def read_text(path):
+    return Path(path).read_text()
+
+
+def fresh_chain():
+    return chain()
+
+
+def same_as_masked(folder, small, plan, name="net"):
+    """Whether a module computes what the masked one does."""
+    masked = load_model(folder, interface=Pretrained)
+    apply_masks(getattr(masked.mods, "encoder", masked.mods), plan)
+    x = torch.randn(5, 4)
+    found = load_model(small, interface=Pretrained).mods[name](x)
+    torch.testing.assert_close(found, masked.mods[name](x))
+
+
+def test_weights_that_no_file_holds_are_refused(tmp_path):
+    """What the yaml builds in their place is not what was ranked."""
+    text = (
+        f"net: {CHAIN}{STAGES}modules:\n    net: !ref <net>\n"
+        f"    other: !apply:{__name__}.fresh_chain\n"
+        f"pretrainer: {PRETRAINER}\n    loadables: {{net: !ref <net>}}\n"
+    )
+    folder = directory(tmp_path, text, net=chain())
+    with pytest.raises(ExportError, match=r"other\.0 are in none .* \(net\)"):
+        write(folder, tmp_path / "small", Pretrained)
+    assert not (tmp_path / "small").exists()
+
+
+SHARED = """
+first: !new:torch.nn.Linear [4, 8]
+net: !new:torch.nn.Sequential
+    - !ref <first>
+    - !new:torch.nn.Tanh
+    - !new:torch.nn.Linear [8, 3]
+other: !new:torch.nn.Sequential
+    - !ref <{shared}>
+    - !new:torch.nn.Softmax [-1]
+modules:
+    encoder: !ref <net>
+    other: !ref <other>
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables: {{net: !ref <net>}}
+"""
+
+
+def test_a_layer_that_another_module_uses_is_refused(tmp_path):
+    text = SHARED.format(shared="first")
+    folder = directory(tmp_path, text, net=chain())
+    with pytest.raises(ExportError, match="a part of a Sequential besides"):
+        write(folder, tmp_path / "small", Pretrained)
+
+
+def test_a_chain_that_another_module_uses_whole_is_not(tmp_path):
+    text = SHARED.format(shared="net")
+    folder = directory(tmp_path, text, net=chain())
+    plan = write(folder, tmp_path / "small", Pretrained)
+    for name in ("encoder", "other"):
+        same_as_masked(folder, tmp_path / "small", plan, name)
+
+
+def test_a_single_layer_without_units_is_refused(tmp_path):
+    """It would have to be another module."""
+    kind = "speechbrain.lobes.models.transformer.Conformer.ConvolutionModule"
+    text = (
+        f"net: !new:{kind} [4, 3]\nmodules: {{net: !ref <net>}}\n"
+        f"pretrainer: {PRETRAINER}\n    loadables: {{net: !ref <net>}}\n"
+    )
+    folder = directory(tmp_path, text, net=ConvolutionModule(4, 3))
+    recogniser = load_model(folder, interface=Pretrained)
+    [name] = find_units(recogniser.mods)
+    plan = PruningPlan({name: torch.zeros(4, dtype=torch.bool)})
+    with pytest.raises(ExportError, match="module net of .* is a single layer"):
+        write_narrowed_directory(
+            folder, recogniser, recogniser.mods, plan, tmp_path / "small"
+        )
+
+
+FORMS = {
+    "mapping": "\n    loadables: {net: !ref <net>}",
+    "list": "\n    - null\n    - {net: !ref <net>}\n    - {net: hub/net.ckpt}",
+    "hook": (
+        "\n    loadables: {net: !ref <net>}\n    custom_hooks:\n"
+        f"        net: !name:{__name__}.read_state"
+    ),
+    "condition": (
+        "\n    loadables: {net: !ref <net>, lm: !ref <lm>}\n"
+        "    paths: {lm: nobody/has/lm.ckpt}\n    conditions: {lm: False}"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("referred", [False, True])
+def test_pretrainers_of_any_form(form, referred, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "loader" if referred else "pretrainer"
+    text = (
+        f"net: {CHAIN}{STAGES}lm: !new:torch.nn.Linear [2, 2]\n"
+        f"modules: {{net: !ref <net>}}\n{name}: {PRETRAINER}{FORMS[form]}\n"
+    )
+    text += "pretrainer: !ref <loader>\n" if referred else ""
+    folder = directory(tmp_path, text, net=chain())
+    if form == "hook":
+        state = {"weights": chain().state_dict()}
+        torch.save(state, folder / "net.ckpt")
+    plan = write(folder, tmp_path / "small", Pretrained)
+    same_as_masked(folder, tmp_path / "small", plan)
+    made = (tmp_path / "small" / "hyperparams.yaml").read_text()
+    assert ("nobody/has" in made) == (form == "condition")
+
+
+def test_folders_come_along_and_what_stays_behind_is_named(tmp_path, caplog):
+    folder = tmp_path / "hub"
+    text = (
+        f"place: {folder}\nnet: {CHAIN}{STAGES}modules: {{net: !ref <net>}}\n"
+        f"words: !apply:{__name__}.read_text [!ref <place>/vocabulary/words]\n"
+        f"pretrainer: {PRETRAINER}\n    loadables: {{net: !ref <net>}}\n"
+        "    paths: {net: !ref <place>/net.ckpt}\n"
+    )
+    directory(tmp_path, text, net=chain())
+    (folder / "vocabulary").mkdir()
+    (folder / "vocabulary" / "words").write_text("a b")
+    (folder / ".cache").mkdir()
+    with caplog.at_level(logging.WARNING):
+        # Inside of the larger one: it does not swallow itself.
+        write(folder, folder / "small", Pretrained)
+    assert f"({folder}/vocabulary/words)" in caplog.text
+    small = folder / "small"
+    assert (small / "vocabulary" / "words").read_text() == "a b"
+    assert not (small / ".cache").exists() and not (small / "small").exists()
+    load_model(small, interface=Pretrained)
+
+
+def test_a_smaller_directory_may_be_written_again(hub, tmp_path):
+    assert is_replaceable(tmp_path / "small")
+    write(hub, tmp_path / "small", Pretrained)
+    assert is_replaceable(tmp_path / "small")
+    (tmp_path / "small" / "README.md").write_text("# mine")
+    assert not is_replaceable(tmp_path / "small")

@@ -231,3 +231,32 @@ def test_a_layer_that_was_compiled_is_masked(kind):
         compiled = AttentionForm.set_gate(compiled, group, gate)
     torch.testing.assert_close(run(compiled, x), run(plain, x))
     torch.testing.assert_close(run(compiled, x), run(small, x))
+
+
+@pytest.mark.parametrize("kind", [RelPosMHAXL, RoPEMHA, MultiheadAttention])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_padding_may_be_told_in_integers(kind, dtype):
+    stock, x = build(kind), torch.randn(2, LENGTH, WIDTH)
+    padding = torch.arange(LENGTH)[None] >= torch.tensor([[LENGTH], [4]])
+    expected = run(stock, x, key_padding_mask=padding)
+    found = run(ours(stock), x, key_padding_mask=padding.to(dtype))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_projections_of_positions_may_have_a_bias():
+    stock, x = build(RelPosMHAXL), torch.randn(2, LENGTH, WIDTH)
+    stock.linear_pos = torch.nn.Linear(WIDTH, WIDTH)
+    query, value = groups_of("", stock, False)
+    keep = {
+        "query": torch.arange(WIDTH) % 2 < 1,
+        "value": torch.ones(WIDTH, dtype=torch.bool),
+    }
+    masked = ours(stock)
+    masked = AttentionForm.set_gate(masked, query, FixedMask(keep["query"]))
+    small = AttentionForm.narrow(copy.deepcopy(stock), [query, value], keep)
+    assert small.linear_pos.bias.shape == (WIDTH // 2,)
+    torch.testing.assert_close(run(small, x), run(masked, x))
+    with torch.no_grad():  # what is remembered notices
+        small.linear_pos.bias += 1.0
+        masked.linear_pos.bias += 1.0
+    torch.testing.assert_close(run(small, x), run(masked, x))

@@ -179,3 +179,11 @@ def test_an_open_gate_is_idle_at_all_places(model):
         gate.settle(torch.ones(gate.size).bool())
         assert gate.idle
     torch.testing.assert_close(model(x), expected)
+
+
+def test_a_part_that_is_copied_without_its_gate_says_so():
+    layer = ConvolutionModule(6, 3)
+    model = attach_adaptive_dropout(nn.Sequential(layer), RetentionSchedule(9))
+    part = copy.deepcopy(model[0].after_conv)
+    with pytest.raises(TrainingError, match="copy the whole layer"):
+        part(torch.randn(2, 5, 6))

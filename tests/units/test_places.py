@@ -236,6 +236,33 @@ def test_a_forward_of_its_own_is_refused(make_encoder):
     assert len(find_units(encoder, ["query", "value", "conv"])) == 3
 
 
+@pytest.mark.parametrize("attention", ["RelPosMHAXL", "RoPEMHA", "regularMHA"])
+def test_a_forward_that_was_put_in_is_refused(make_encoder, attention):
+    """By torch.compile(layer.forward), say: ours would not be called."""
+    encoder = make_encoder(num_layers=1, attention_type=attention)
+    layer = encoder.layers[0].mha_layer
+    stock = layer.forward
+    layer.forward = lambda *given, **named: stock(*given, **named)
+    with pytest.raises(UnitsError, match="its forward was replaced by another"):
+        find_units(encoder)
+    del layer.forward
+    linear = encoder.layers[0].ffn_module1[1].ffn[0]
+    linear.forward = torch.compile(linear.forward)
+    with pytest.raises(UnitsError, match=r"its ffn\.0\.weight is held by"):
+        find_units(encoder)
+
+
+def test_a_weight_that_a_hook_computes_is_refused(make_encoder):
+    encoder = make_encoder(num_layers=1)
+    feed_forward = encoder.layers[0].ffn_module1[1]
+    feed_forward.ffn[3] = nn.utils.weight_norm(feed_forward.ffn[3])
+    with pytest.raises(UnitsError, match=r"ffn\.3\.weight is computed from"):
+        find_units(encoder)
+    chain = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    chain[0] = nn.utils.weight_norm(chain[0])
+    assert find_units(chain) == {}
+
+
 def test_layers_without_units_are_no_obstacle():
     block = TransformerDecoderLayer(8, 2, 8)
     small = compact(block, make_plan(block, "nothing"))
