@@ -66,6 +66,12 @@ def attach_adaptive_dropout(
     nn.Module
         The model itself, so that yaml can use ``!apply:``.
 
+    Raises
+    ------
+    UnitsError
+        If the model holds no units that can be gated, or ``gamma`` is given
+        with gates of the kind ``InformedDropout``.
+
     Example
     -------
     >>> from speechbrain.lobes.models.transformer.Conformer import (
@@ -163,7 +169,25 @@ def _absorb_offset(gate: AdaptiveDropout) -> None:
 
 
 def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The parameters that belong to the gates, not to the model."""
+    """The parameters that belong to the gates, not to the model.
+
+    Arguments
+    ---------
+    model : nn.Module
+        A gated model.
+
+    Returns
+    -------
+    iterator of nn.Parameter
+        One per gate, in forward order.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> _ = attach_adaptive_dropout(model, RetentionSchedule(steps=10))
+    >>> [logits.shape for logits in retention_logits(model)]
+    [torch.Size([3])]
+    """
     for gate in adaptive_dropouts(model).values():
         yield gate.logits
 
@@ -188,7 +212,29 @@ def expected_parameters(model: nn.Module) -> float:
 
 @torch.no_grad()
 def kept_parameters(model: nn.Module) -> int:
-    """How many parameters the hard decision beta >= c_end leaves."""
+    """How many parameters the hard decision beta >= c_end leaves.
+
+    Arguments
+    ---------
+    model : nn.Module
+        A gated model.
+
+    Returns
+    -------
+    int
+        The number of parameters, without the gates' own.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> _ = attach_adaptive_dropout(model, RetentionSchedule(steps=10))
+    >>> kept_parameters(model)
+    13
+    >>> nn.init.constant_(next(retention_logits(model))[:1], -5.0).item()
+    -5.0
+    >>> kept_parameters(model)  # a row, a bias and a column fewer
+    9
+    """
     return round(_surviving(model, lambda gate: gate.keep()))
 
 

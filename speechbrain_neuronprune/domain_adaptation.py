@@ -120,7 +120,13 @@ class DomainSpeech:
     replayed: Rows = field(default_factory=dict)
 
     def labelled(self) -> Rows:
-        """All that can be replayed, by place and name."""
+        """All that can be replayed, by place and name.
+
+        Returns
+        -------
+        dict
+            Rows by ``home/name`` and ``replayed/name``.
+        """
         places = {"home": self.home, "replayed": self.replayed}
         return {
             f"{place}/{name}": row
@@ -193,7 +199,13 @@ class DomainAdaptation:
 
     def scores(self) -> dict[str, Tensor]:
         """Rank the neurons at home, or else on the new domain; see
-        ``rank_neurons``."""
+        ``rank_neurons``.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By group, (units,).
+        """
         rows = _share(self.speech.home or self.speech.target)
         return rank_neurons(
             self.encoder,
@@ -208,7 +220,13 @@ class DomainAdaptation:
         )
 
     def neurons(self) -> dict[str, Any]:
-        """Choose those that learn."""
+        """Choose those that learn.
+
+        Returns
+        -------
+        dict of str to Any
+            As ``choose_neurons`` gives them.
+        """
         return choose_neurons(
             self.hparams["neurons"],
             self.scores(),
@@ -218,8 +236,16 @@ class DomainAdaptation:
         )
 
     def before(self) -> dict[str, dict[str, Any]]:
-        """Error rates of the starting model, kept by the speech that they are
-        of: other splits may be measured on in the same folder."""
+        """Error rates of the starting model.
+
+        They are kept by the speech that they are of: other splits may be
+        measured on in the same folder.
+
+        Returns
+        -------
+        dict of str to dict
+            By test split, as ``measure`` gives them.
+        """
         return {
             name: self._kept(
                 f"before/{speech_key(rows)}.pt",
@@ -229,8 +255,13 @@ class DomainAdaptation:
         }
 
     def measure(self) -> dict[str, dict[str, Any]]:
-        """Error rates on every test split, with the errors and words of
-        every utterance."""
+        """Error rates on every test split, of the model as it is now.
+
+        Returns
+        -------
+        dict of str to dict
+            By test split, with the errors and words of every utterance.
+        """
         return {
             name: self._measure_on(rows)
             for name, rows in self.speech.tests.items()
@@ -241,14 +272,33 @@ class DomainAdaptation:
         return errors.as_dict()
 
     def label(self) -> dict[str, PseudoLabel]:
-        """What the model, as it is now, makes of the new domain's speech."""
+        """What the model, as it is now, makes of the new domain's speech.
+
+        Returns
+        -------
+        dict of str to PseudoLabel
+            By utterance.
+        """
         target = self._dataset(self.speech.target)
         views = self.hparams["views"]
         return self._brain().label(target, views, **self._loader)
 
     def lesson(self, stage: Stage, labelled: Rows) -> Rows:
         """What a stage learns from: pseudo-labelled speech of the new domain,
-        and labelled speech that is replayed."""
+        and labelled speech that is replayed.
+
+        Arguments
+        ---------
+        stage : Stage
+            The training.
+        labelled : dict
+            Rows of the new domain, with pseudo-labels.
+
+        Returns
+        -------
+        dict
+            Rows of both.
+        """
         return labelled | self._replayed(stage)
 
     def _round(self, number: int, neurons: Mapping[str, Any]) -> None:

@@ -206,6 +206,11 @@ class PruningPlan:
         -------
         PruningPlan
             The plan.
+
+        Raises
+        ------
+        PlanError
+            If the model has no such group, or a group has fewer units.
         """
         groups = supported_units(model)
         keep = {}
@@ -274,7 +279,18 @@ class PruningPlan:
     # ------------------------------------------------------------ reading
 
     def check(self, model: nn.Module) -> None:
-        """Raise PlanError, naming the group, if the plan does not fit."""
+        """Refuse a model that the plan does not fit.
+
+        Arguments
+        ---------
+        model : nn.Module
+            Any model.
+
+        Raises
+        ------
+        PlanError
+            Names the group that does not fit.
+        """
         groups = supported_units(model)
         for name, units in self.keep.items():
             if name not in groups:

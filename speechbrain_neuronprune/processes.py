@@ -52,14 +52,36 @@ def join_processes(run_opts: Mapping[str, Any]) -> None:
 
 
 def process_number() -> int:
-    """The number of this process, from 0; only 0 writes files."""
+    """The number of this process, from 0; only 0 writes files.
+
+    Returns
+    -------
+    int
+        0 as well where there is one process only.
+
+    Example
+    -------
+    >>> process_number()
+    0
+    """
     if not is_distributed_initialized():
         return 0
     return torch.distributed.get_rank()
 
 
 def process_count() -> int:
-    """How many processes there are."""
+    """How many processes there are.
+
+    Returns
+    -------
+    int
+        1 where nothing is distributed.
+
+    Example
+    -------
+    >>> process_count()
+    1
+    """
     if not is_distributed_initialized():
         return 1
     return torch.distributed.get_world_size()

@@ -78,7 +78,29 @@ class Selection:
         return widths
 
     def above(self, threshold: float) -> dict[str, Tensor]:
-        """Units whose score is at least the threshold."""
+        """Keep the units whose score is at least the threshold.
+
+        Arguments
+        ---------
+        threshold : float
+            The lowest score that stays.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Per group, bool (units,): True stays.
+
+        Raises
+        ------
+        PlanError
+            If the threshold is not a number.
+
+        Example
+        -------
+        >>> scores = {"group": torch.tensor([0.1, 0.7, 0.4])}
+        >>> Selection(scores).above(0.4)
+        {'group': tensor([False,  True,  True])}
+        """
         if math.isnan(threshold):
             raise PlanError(
                 f"A threshold of {threshold} lets no unit stay or go; give a "
@@ -89,7 +111,29 @@ class Selection:
         )
 
     def top(self, fraction: float) -> dict[str, Tensor]:
-        """The best share of every group."""
+        """Keep the best share of every group.
+
+        Arguments
+        ---------
+        fraction : float
+            The share, from 0 to 1.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Per group, bool (units,): True stays.
+
+        Raises
+        ------
+        PlanError
+            If there is no such share.
+
+        Example
+        -------
+        >>> scores = {"group": torch.tensor([0.1, 0.7, 0.4, 0.2])}
+        >>> Selection(scores).top(0.25)
+        {'group': tensor([False,  True, False, False])}
+        """
         if not 0.0 <= fraction <= 1.0:
             raise PlanError(
                 f"A fraction of {fraction} units cannot stay; give a number "
@@ -103,7 +147,24 @@ class Selection:
         )
 
     def best(self, number: int) -> dict[str, Tensor]:
-        """The best ``number`` units of all groups together."""
+        """Keep the best units of all groups together.
+
+        Arguments
+        ---------
+        number : int
+            How many, before groups are rounded up.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Per group, bool (units,): True stays.
+
+        Example
+        -------
+        >>> a, b = torch.tensor([0.1, 0.7]), torch.tensor([0.4, 0.2])
+        >>> Selection({"a": a, "b": b}).best(2)
+        {'a': tensor([False,  True]), 'b': tensor([ True, False])}
+        """
         order = torch.cat(list(self.scores.values()))
         kept = _best(order, number)
         sizes = [len(values) for values in self.scores.values()]

@@ -231,7 +231,18 @@ class GatedUnits:
         self.most = self.count(self.size)
 
     def are_those_of(self, model: nn.Module) -> bool:
-        """Whether the model still has the same ones."""
+        """Whether the model still has the same ones.
+
+        Arguments
+        ---------
+        model : nn.Module
+            The model.
+
+        Returns
+        -------
+        bool
+            False if some have left since.
+        """
         return self.widths == _widths(model)
 
     def _scores(self) -> dict[str, Tensor]:
@@ -242,8 +253,20 @@ class GatedUnits:
         }
 
     def boundary(self, number: int) -> Tensor:
-        """The middle between the last of the best units and the next one;
-        found without waiting for the device."""
+        """The middle between the last of the best units and the next one.
+
+        It is found without waiting for the device.
+
+        Arguments
+        ---------
+        number : int
+            How many units are the best ones.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar: how far above the centre of the logits it is.
+        """
         scores = torch.cat(list(self._scores().values()))
         ends = torch.stack([scores.min() - 1.0, scores.max() + 1.0])
         scores = torch.cat([scores, ends])
@@ -252,7 +275,18 @@ class GatedUnits:
         return (scores.kthvalue(goes).values + last) / 2.0
 
     def count(self, number: int) -> int:
-        """Parameters of the model that the best units leave."""
+        """Parameters of the model that the best units leave.
+
+        Arguments
+        ---------
+        number : int
+            How many units are the best ones.
+
+        Returns
+        -------
+        int
+            The number of parameters.
+        """
         selection = Selection(
             self._scores(), self.counter.shapes, *self.regular
         )

@@ -73,7 +73,15 @@ class EarlyStopping:
             self.best = {name: value.clone() for name, value in state.items()}
 
     def see(self, loss: float, state: dict[str, Any]) -> None:
-        """Take note of an epoch; for the arguments see ``see_start``."""
+        """Take note of an epoch.
+
+        Arguments
+        ---------
+        loss : float
+            On the held-back part; the lower the better.
+        state : dict
+            What to go back to if this stays the best.
+        """
         self.see_start(loss, state)
         if loss < self.lowest_epoch:
             self.lowest_epoch, self.waited = loss, 0
@@ -82,13 +90,27 @@ class EarlyStopping:
 
     @mark_as_saver
     def save(self, path: str) -> None:
-        """Write everything into a checkpoint."""
+        """Write everything into a checkpoint.
+
+        Arguments
+        ---------
+        path : str
+            The file to write.
+        """
         content = {name: getattr(self, name) for name in SAVED}
         torch.save(content, path)
 
     @mark_as_loader
     def load(self, path: str, end_of_epoch: bool = True) -> None:
-        """Read it back."""
+        """Read back what ``save`` has written.
+
+        Arguments
+        ---------
+        path : str
+            The file.
+        end_of_epoch : bool
+            Not used; SpeechBrain's checkpointer gives it.
+        """
         for name, value in torch.load(path, weights_only=True).items():
             setattr(self, name, value)
 

@@ -66,24 +66,54 @@ class FullUpdate:
             hold_still(module)
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All parameters of the model."""
+        """All parameters of the model.
+
+        Returns
+        -------
+        iterator of nn.Parameter
+            In the model's order.
+        """
         return self.model.parameters()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A copy of all that has been learned."""
+        """A copy of all that has been learned.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            The model's state dict, copied.
+        """
         return _copy(self.model.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what ``state_dict`` returned."""
+        """Go on from what ``state_dict`` returned.
+
+        Arguments
+        ---------
+        state : mapping of str to torch.Tensor
+            All entries of the model.
+        """
         self.model.load_state_dict(state)
 
     def undo(self) -> nn.Module:
-        """Put the starting model back, bitwise."""
+        """Put the starting model back, bitwise.
+
+        Returns
+        -------
+        nn.Module
+            The model itself.
+        """
         self.model.load_state_dict(self._start)
         return self.finish()
 
     def finish(self) -> nn.Module:
-        """Keep what was learned; what was frozen is frozen again."""
+        """Keep what was learned; what was frozen is frozen again.
+
+        Returns
+        -------
+        nn.Module
+            The model itself.
+        """
         for module in list(self.model.modules()):
             lift(module)
         for name, parameter in self.model.named_parameters():

@@ -70,14 +70,38 @@ class Adaptation:
     # ---------------------------------------------------------- training
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """The parameters that learn, in a fixed order."""
+        """The parameters that learn, in a fixed order.
+
+        Returns
+        -------
+        iterator of nn.Parameter
+            Those of the overlays.
+
+        Raises
+        ------
+        SelectionError
+            If the adaptation has ended.
+        """
         self._check_active("parameters")
         for overlay in self.overlays.values():
             yield from overlay.parameters()
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a checkpoint needs: the values that learn, and where they
-        belong. The model's own state dict holds them too."""
+        belong.
+
+        The model's own state dict holds them too.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By the name of the parameter, a dot, and the name in its overlay.
+
+        Raises
+        ------
+        SelectionError
+            If the adaptation has ended.
+        """
         self._check_active("state_dict")
         return {
             f"{name}.{key}": value

@@ -22,7 +22,18 @@ class Overlay(nn.Module):
     """Computes the value that a frozen parameter has for its module."""
 
     def forward(self, base: Tensor) -> Tensor:
-        """The value, of the shape and dtype of the frozen ``base``."""
+        """The value that the module computes with.
+
+        Arguments
+        ---------
+        base : torch.Tensor
+            The frozen parameter.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape and dtype of ``base``.
+        """
         raise NotImplementedError
 
 
@@ -127,15 +138,45 @@ def lay_over(module: nn.Module, overlays: Mapping[str, Overlay]) -> None:
 
 
 def hold_still(module: nn.Module) -> None:
-    """Keep the running statistics of a norm from moving; None are kept by
-    other modules, which stay as they are."""
+    """Keep the running statistics of a norm from moving.
+
+    Other modules keep none, and stay as they are.
+
+    Arguments
+    ---------
+    module : nn.Module
+        Any module, changed in place.
+
+    Example
+    -------
+    >>> import torch
+    >>> norm = nn.BatchNorm1d(1)
+    >>> hold_still(norm)
+    >>> _ = norm(torch.ones(4, 1))
+    >>> norm.running_mean
+    tensor([0.])
+    """
     batch_norm = isinstance(module, _NormBase) and module.track_running_stats
     if batch_norm or isinstance(module, InputNormalization):
         _mix_in(module, Still)
 
 
 def lift(module: nn.Module) -> None:
-    """Undo ``lay_over`` or ``hold_still``; other modules stay as they are."""
+    """Undo ``lay_over`` or ``hold_still``; other modules stay as they are.
+
+    Arguments
+    ---------
+    module : nn.Module
+        Any module, changed in place.
+
+    Example
+    -------
+    >>> norm = nn.BatchNorm1d(1)
+    >>> hold_still(norm)
+    >>> lift(norm)
+    >>> type(norm) is nn.BatchNorm1d
+    True
+    """
     if isinstance(module, Overlaid):
         del module.overlays
     if isinstance(module, (Overlaid, Still)):

@@ -49,7 +49,18 @@ class PatchEntry:
     values: Tensor
 
     def fits(self, model: nn.Module) -> bool:
-        """Whether the model has these places, and values for all are here."""
+        """Whether the model has these places, and values for all are here.
+
+        Arguments
+        ---------
+        model : nn.Module
+            Any model.
+
+        Returns
+        -------
+        bool
+            True if the values can be put there.
+        """
         parameter = dict(model.named_parameters()).get(self.parameter)
         if parameter is None or self.dim not in range(parameter.ndim):
             return False
@@ -60,7 +71,13 @@ class PatchEntry:
 
     @torch.no_grad()
     def put(self, model: nn.Module) -> None:
-        """Write the values into the model's parameter, in place."""
+        """Write the values into the model's parameter, in place.
+
+        Arguments
+        ---------
+        model : nn.Module
+            One that the entry fits, changed in place.
+        """
         parameter = model.get_parameter(self.parameter)
         index = self.index.to(parameter.device)
         values = self.values.to(parameter)  # device and dtype
@@ -68,7 +85,18 @@ class PatchEntry:
 
     @torch.no_grad()
     def taken_from(self, model: nn.Module) -> "PatchEntry":
-        """An entry with what the model has in these places."""
+        """An entry with what the model has in these places.
+
+        Arguments
+        ---------
+        model : nn.Module
+            One that the entry fits.
+
+        Returns
+        -------
+        PatchEntry
+            Of the same places, on the model's device.
+        """
         parameter = model.get_parameter(self.parameter)
         index = self.index.to(parameter.device)
         values = parameter.index_select(self.dim, index)

@@ -18,13 +18,25 @@ _RUNNING: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def note_running(handle: Any) -> None:
-    """Remember an adaptation that has begun, by its handle, of which the
-    ``model`` is the one that it adapts."""
+    """Remember an adaptation that has begun.
+
+    Arguments
+    ---------
+    handle : Any
+        Its handle, of which the ``model`` is the one that it adapts. It is
+        known weakly.
+    """
     _RUNNING.add(handle)
 
 
 def note_ended(handle: Any) -> None:
-    """Forget it."""
+    """Forget an adaptation that has ended.
+
+    Arguments
+    ---------
+    handle : Any
+        Its handle; one that is not known does no harm.
+    """
     _RUNNING.discard(handle)
 
 
@@ -37,6 +49,11 @@ def refuse_adapted(model: nn.Module, error: type[NeuronPruneError]) -> None:
         Any model.
     error : type
         What to raise if it is being adapted.
+
+    Raises
+    ------
+    NeuronPruneError
+        The ``error`` given, if the model or a part of it is being adapted.
 
     Example
     -------

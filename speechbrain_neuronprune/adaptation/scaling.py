@@ -45,11 +45,28 @@ class UnitScales(Overlay):
         self.amplitudes = nn.Parameter(base.new_zeros(len(index)))
 
     def scales(self) -> Tensor:
-        """One scale per unit, between 0 and 2."""
+        """One scale per unit, between 0 and 2.
+
+        Returns
+        -------
+        torch.Tensor
+            (units,).
+        """
         return 2.0 * torch.sigmoid(self.amplitudes)
 
     def forward(self, base: Tensor) -> Tensor:
-        """The weight with scaled columns."""
+        """The weight with scaled columns.
+
+        Arguments
+        ---------
+        base : torch.Tensor
+            The frozen weight, (outputs, inputs).
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of ``base``.
+        """
         scales = base.new_ones(base.shape[1])
         return base * scales.index_copy(0, self.index, self.scales())
 
@@ -59,7 +76,13 @@ class HiddenUnitScaling(Adaptation):
     scales into the weights."""
 
     def scales(self) -> dict[str, Tensor]:
-        """The present scales, by the name of the weight that they lie over."""
+        """The present scales, by the name of the weight that they lie over.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            (units,) each, between 0 and 2.
+        """
         return {
             name: overlay.scales().detach()
             for name, overlay in self.overlays.items()

@@ -67,7 +67,18 @@ class ChosenEntries(Overlay):
         return self.other_rows[:, None], self.column_index
 
     def forward(self, base: Tensor) -> Tensor:
-        """A copy of ``base`` with the learned values in their places."""
+        """A copy of ``base`` with the learned values in their places.
+
+        Arguments
+        ---------
+        base : torch.Tensor
+            The frozen parameter.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of ``base``.
+        """
         value = base.clone()
         if self.rows is not None:
             value[self.row_index] = self.rows
@@ -82,7 +93,20 @@ class ChosenEntries(Overlay):
 
     @torch.no_grad()
     def entries(self, name: str, base: Tensor) -> Iterator[PatchEntry]:
-        """The learned values, whole rows and whole columns, on the CPU."""
+        """The learned values, whole rows and whole columns, on the CPU.
+
+        Arguments
+        ---------
+        name : str
+            The name of the parameter in the model.
+        base : torch.Tensor
+            The frozen parameter.
+
+        Returns
+        -------
+        iterator of PatchEntry
+            One of rows and one of columns, where some are chosen.
+        """
         value = self(base)
         for dim, index in enumerate((self.row_index, self.column_index)):
             if len(index):

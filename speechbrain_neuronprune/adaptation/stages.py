@@ -86,6 +86,12 @@ class Stage:
         Stage
             The stage.
 
+        Raises
+        ------
+        SelectionError
+            If there is an entry that a stage does not have, or a value that it
+            cannot have.
+
         Example
         -------
         >>> Stage.read({"update": "all", "lr": 0.001, "epochs": 5}).replay

@@ -56,7 +56,13 @@ class Removal:
     )
 
     def facts(self) -> dict[str, Any]:
-        """All but the plan, for JSON; no two removals have the same."""
+        """All but the plan, for JSON; no two removals have the same.
+
+        Returns
+        -------
+        dict of str to Any
+            By the names of the arguments.
+        """
         return {
             "part": self.part,
             "share": self.share,

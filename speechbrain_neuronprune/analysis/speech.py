@@ -104,7 +104,13 @@ class Speech:
         return sum(one.seconds for one in self.utterances)
 
     def digest(self) -> str:
-        """A checksum of the names, the words, and a glance at the audio."""
+        """A checksum of the names, the words, and a glance at the audio.
+
+        Returns
+        -------
+        str
+            Hexadecimal.
+        """
         sha = hashlib.sha256()
         for one in self.utterances:
             sha.update(f"{one.name} {' '.join(one.words)}\n".encode())

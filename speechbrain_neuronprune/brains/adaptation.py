@@ -106,7 +106,21 @@ class AdaptationASR(sb.Brain):
     def compute_forward(
         self, batch: Any, stage: sb.Stage
     ) -> tuple[Tensor, Tensor]:
-        """Log-posteriors (batch, frames, tokens) and relative lengths."""
+        """Recognise a batch.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``sig``.
+        stage : sb.Stage
+            Training augments.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Log-posteriors (batch, frames, tokens) and relative lengths
+            (batch,).
+        """
         return self._recognise(batch, stage == sb.Stage.TRAIN)
 
     def _recognise(self, batch: Any, augments: bool) -> tuple[Tensor, Tensor]:
@@ -131,7 +145,22 @@ class AdaptationASR(sb.Brain):
     def compute_objectives(
         self, predictions: tuple[Tensor, Tensor], batch: Any, stage: sb.Stage
     ) -> Tensor:
-        """The stage's loss."""
+        """The stage's loss.
+
+        Arguments
+        ---------
+        predictions : tuple of torch.Tensor
+            What ``compute_forward`` gives.
+        batch : Any
+            The batch, with ``tokens`` where the loss is CTC.
+        stage : sb.Stage
+            Training multiplies labels as it did the speech.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss, a scalar.
+        """
         log_probs, lengths = predictions
         if self.hparams.loss == "entropy":
             return suta_loss(log_probs, lengths, self.hparams.blank_index)

@@ -300,7 +300,19 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
 
     def check_loss_isfinite(self, loss: Tensor) -> None:
         """Stop with a clear message before a loss that is not a number can
-        reach the parameters, and so a checkpoint."""
+        reach the parameters, and so a checkpoint.
+
+        Arguments
+        ---------
+        loss : torch.Tensor
+            The loss of a batch, a scalar.
+
+        Raises
+        ------
+        TrainingError
+            If it is not finite, unless the steps with such losses leave the
+            parameters alone; a few of them are borne then.
+        """
         if torch.isfinite(loss):
             return
         if self.scaler.is_enabled() or self.skip_nonfinite_grads:
@@ -345,11 +357,24 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         super().on_stage_end(stage, stage_loss, epoch)
 
     def valid_figures(self) -> dict[str, float]:
-        """More figures of this epoch for the retention log."""
+        """More figures of this epoch for the retention log.
+
+        Returns
+        -------
+        dict of str to float
+            By name; none here, for subclasses to add.
+        """
         return {}
 
     def retention_stats(self) -> dict[str, float]:
-        """A few readable entries for the training log."""
+        """A few readable entries for the training log.
+
+        Returns
+        -------
+        dict of str to Any
+            c(t), the expected number of parameters, and the units alive of
+            every kind; empty if there are no gates.
+        """
         schedule = self.schedule
         if schedule is None:
             return {}

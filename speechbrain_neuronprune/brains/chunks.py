@@ -21,7 +21,13 @@ class ChunkedASR(AdaptiveDropoutASR):
     """
 
     def on_fit_start(self) -> None:
-        """Refuse several processes."""
+        """Refuse several processes.
+
+        Raises
+        ------
+        TrainingError
+            If there are several.
+        """
         if process_count() > 1:
             raise TrainingError(
                 "ChunkedASR cannot train in several processes: a distributed "

@@ -65,7 +65,13 @@ class DistillationMixin:
         return self.hparams.distill_posteriors, self.hparams.distill_blocks
 
     def on_fit_start(self) -> None:
-        """Refuse to train without the teacher that the weights ask for."""
+        """Refuse to train without the teacher that the weights ask for.
+
+        Raises
+        ------
+        TrainingError
+            If there is none.
+        """
         if any(self._distill_weights) and self.teacher is None:
             raise TrainingError(
                 "There is no teacher, as there is no starting point, but the "

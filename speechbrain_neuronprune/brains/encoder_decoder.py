@@ -35,8 +35,22 @@ class DecoderASR(AdaptiveDropoutASR):
     def compute_forward(
         self, batch: Any, stage: sb.Stage
     ) -> tuple[Tensor, Tensor, list[list[int]] | None, Tensor]:
-        """Log-posteriors of CTC, their relative lengths, but in training the
-        decoded tokens, and the decoder's log-posteriors."""
+        """Recognise a batch, with the decoder's predictions of its labels.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``sig`` and ``tokens``.
+        stage : sb.Stage
+            Training augments, validation decodes greedily, a test searches.
+
+        Returns
+        -------
+        tuple
+            Log-posteriors of CTC (batch, frames, tokens), relative lengths
+            (batch,), decoded token ids (None in training), and the decoder's
+            log-posteriors (batch, labels, tokens).
+        """
         features, lengths = self.features(batch, stage)
         tokens, _ = self.labels(batch, stage)
         encoded, decoded = self.modules.Transformer(
@@ -57,7 +71,22 @@ class DecoderASR(AdaptiveDropoutASR):
     def compute_objectives(
         self, predictions: tuple, batch: Any, stage: sb.Stage
     ) -> Tensor:
-        """The weighted losses of CTC and decoder."""
+        """The weighted losses of CTC and decoder.
+
+        Arguments
+        ---------
+        predictions : tuple
+            What ``compute_forward`` gives.
+        batch : Any
+            The batch, with ``tokens``, and with ``wrd`` out of training.
+        stage : sb.Stage
+            Out of training, words and characters are counted.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss, a scalar.
+        """
         *by_ctc, predicted = predictions
         ctc_loss = super().compute_objectives(by_ctc, batch, stage)
         tokens, lengths = self.labels(batch, stage)
@@ -72,15 +101,40 @@ class DecoderASR(AdaptiveDropoutASR):
         return weight * ctc_loss + (1 - weight) * seq_loss
 
     def search(self, encoded: Tensor, lengths: Tensor) -> list[list[int]]:
-        """Token ids of every utterance, by the beam search of the network
-        that is in its place at the moment."""
+        """Decode by beam search, with the network that is in its place at the
+        moment.
+
+        Arguments
+        ---------
+        encoded : torch.Tensor
+            What the encoder gives, (batch, frames, features).
+        lengths : torch.Tensor
+            Relative lengths, (batch,).
+
+        Returns
+        -------
+        list of list of int
+            Token ids of every utterance.
+        """
         searcher = self.hparams.valid_search
         searcher.model = unwrapped(self.modules.Transformer)
         return searcher(encoded, lengths)[0]
 
     def chain(self, pruned: nn.Module) -> LengthsCapableSequential:
-        """From waveforms to the log-posteriors of CTC: a search is not one
-        computation, whose cost could be told."""
+        """From waveforms to the log-posteriors of CTC.
+
+        A search is not one computation, whose cost could be told.
+
+        Arguments
+        ---------
+        pruned : nn.Module
+            What stands in place of the module with gates.
+
+        Returns
+        -------
+        LengthsCapableSequential
+            The stages, without the decoder's output layer.
+        """
         chain = super().chain(pruned)
         del chain["seq_lin"]
         return chain

@@ -37,7 +37,18 @@ class OneShotMixin(ABC):
 
     def plan_for(self, target: float | int) -> PruningPlan:
         """The plan that leaves a given size: the units with the highest
-        scores, or those that are settled."""
+        scores, or those that are settled.
+
+        Arguments
+        ---------
+        target : float or int
+            Parameters of the whole model: a share or a count.
+
+        Returns
+        -------
+        PruningPlan
+            Which units stay.
+        """
         gates = adaptive_dropouts(self.pruned).values()
         if all(gate.settled for gate in gates):
             return super().plan_for(target)
@@ -56,7 +67,13 @@ class MagnitudeASR(OneShotMixin, AdaptiveDropoutASR):
 
     def scores(self) -> dict[str, Tensor]:
         """Sums of squares of all that a unit owns, relative to its group:
-        weights of different layers have different sizes."""
+        weights of different layers have different sizes.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By group, (units,).
+        """
         return {
             name: relative(magnitudes(self.pruned, group))
             for name, group in self._gated().items()
@@ -68,7 +85,13 @@ class TaylorASR(OneShotMixin, AdaptiveDropoutASR):
 
     def scores(self) -> dict[str, Tensor]:
         """The importance that the gates have noted, relative to what it
-        saves: to parameters."""
+        saves: to parameters.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By group, (units,).
+        """
         return noted_importance(self.pruned)
 
 
@@ -76,7 +99,13 @@ class RandomUnitsASR(OneShotMixin, AdaptiveDropoutASR):
     """Keeps any units."""
 
     def scores(self) -> dict[str, Tensor]:
-        """Numbers that depend on the seed alone."""
+        """Numbers that depend on the seed alone.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By group, (units,), from 0 to 1.
+        """
         generator = torch.Generator().manual_seed(self.hparams.seed)
         return {
             name: torch.rand(group.size, generator=generator)
@@ -122,5 +151,21 @@ def magnitudes(model: torch.nn.Module, group: UnitGroup) -> Tensor:
 
 
 def relative(scores: Tensor) -> Tensor:
-    """Scores of one group, with a mean of one."""
+    """Scores of one group, with a mean of one.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        (units,), none below zero.
+
+    Returns
+    -------
+    torch.Tensor
+        (units,); zeros if all scores are zero.
+
+    Example
+    -------
+    >>> relative(torch.tensor([1.0, 3.0]))
+    tensor([0.5000, 1.5000])
+    """
     return scores / scores.mean().clamp(min=torch.finfo(scores.dtype).tiny)

@@ -71,8 +71,21 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     def compute_forward(
         self, batch: Any, stage: sb.Stage
     ) -> tuple[Tensor, Tensor, list[list[int]] | None]:
-        """Log-posteriors, their relative lengths and, but in training, the
-        decoded tokens."""
+        """Recognise a batch.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``sig``.
+        stage : sb.Stage
+            Training augments; the other stages decode.
+
+        Returns
+        -------
+        tuple
+            Log-posteriors (batch, frames, tokens), relative lengths (batch,)
+            and decoded token ids (None in training).
+        """
         features, lengths = self.features(batch, stage)
         activations = self.activations(features, lengths)
         log_probs = self.hparams.log_softmax(activations)
@@ -83,7 +96,22 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     def compute_objectives(
         self, predictions: tuple, batch: Any, stage: sb.Stage
     ) -> Tensor:
-        """The CTC loss; out of training also the word errors."""
+        """The CTC loss; out of training also the word errors.
+
+        Arguments
+        ---------
+        predictions : tuple
+            What ``compute_forward`` gives.
+        batch : Any
+            The batch, with ``tokens``, and with ``wrd`` out of training.
+        stage : sb.Stage
+            Out of training, words and characters are counted.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss, a scalar.
+        """
         log_probs, lengths, hypotheses = predictions
         if stage != sb.Stage.TRAIN:
             self.errors.append(
@@ -93,8 +121,20 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
         return self.hparams.ctc_cost(log_probs, tokens, lengths, token_lengths)
 
     def features(self, batch: Any, stage: sb.Stage) -> tuple[Tensor, Tensor]:
-        """Normalised features (batch, time, bands) and their relative lengths
-        (batch,), augmented in training."""
+        """Compute normalised features, augmented in training.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``sig``: waveforms and relative lengths.
+        stage : sb.Stage
+            Whether to augment.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Features (batch, time, bands) and relative lengths (batch,).
+        """
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if self._augments(stage):
@@ -108,8 +148,22 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
         return features, lengths
 
     def labels(self, batch: Any, stage: sb.Stage) -> tuple[Tensor, Tensor]:
-        """Tokens (batch, tokens) and their relative lengths (batch,), of every
-        utterance that ``features`` gives."""
+        """The labels of every utterance that ``features`` gives.
+
+        Augmentation may have multiplied the utterances.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``tokens``.
+        stage : sb.Stage
+            Whether ``features`` has augmented.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Tokens (batch, tokens) and relative lengths (batch,).
+        """
         if not self._augments(stage):
             return batch.tokens
         replicate = self.hparams.wav_augment.replicate_labels
@@ -117,9 +171,20 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
         return replicate(tokens), replicate(lengths)
 
     def activations(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """What the network makes of features (batch, time, features), with
-        relative lengths (batch,): (batch, frames, tokens), before the
-        softmax."""
+        """What the network makes of features, before the softmax.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, bands).
+        lengths : torch.Tensor
+            Relative lengths, (batch,).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, frames, tokens).
+        """
         raise NotImplementedError
 
     def chain(self, pruned: nn.Module) -> LengthsCapableSequential:
@@ -158,22 +223,65 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
     # ------------------------------------------------------------- decoding
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-        """Token ids of every utterance."""
+        """Token ids of every utterance.
+
+        Arguments
+        ---------
+        log_probs : torch.Tensor
+            Log-posteriors, (batch, frames, tokens).
+        lengths : torch.Tensor
+            Relative lengths, (batch,).
+
+        Returns
+        -------
+        list of list of int
+            By utterance.
+        """
         return self.hparams.decoding_function(log_probs, lengths)
 
     def words(self, hypotheses: list[list[int]]) -> list[list[str]]:
-        """Words of decoded token ids."""
+        """Words of decoded token ids.
+
+        Arguments
+        ---------
+        hypotheses : list of list of int
+            Token ids, by utterance.
+
+        Returns
+        -------
+        list of list of str
+            Words, by utterance.
+        """
         decode = self.hparams.tokenizer.decode_ids
         return [decode(tokens).split() for tokens in hypotheses]
 
     @staticmethod
     def references(batch: Any) -> list[list[str]]:
-        """The words that were spoken."""
+        """The words that were spoken.
+
+        Arguments
+        ---------
+        batch : Any
+            The batch, with ``wrd``.
+
+        Returns
+        -------
+        list of list of str
+            Words, by utterance.
+        """
         return [text.split() for text in batch.wrd]
 
     @contextlib.contextmanager
     def replaced(self, pruned: nn.Module) -> Iterator[None]:
-        """Compute with another network in place of the pruned module."""
+        """Compute with another network in place of the pruned module, in a
+        block.
+
+        Arguments
+        ---------
+        pruned : nn.Module
+            The other network; it is moved to the device and put in evaluation
+            mode.
+        """
         original = self.modules[self.pruned_module]
         self.modules[self.pruned_module] = pruned.to(self.device).eval()
         try:
@@ -207,13 +315,25 @@ class CTCRecogniser(AdaptiveDropoutMixin, sb.Brain):
             self.errors = self.error_rates()
 
     def error_rates(self) -> ErrorRates:
-        """Counters of word and character errors, at zero."""
+        """Counters of word and character errors, at zero.
+
+        Returns
+        -------
+        ErrorRates
+            New ones.
+        """
         return ErrorRates(
             self.hparams.error_rate_computer(), self.hparams.cer_computer()
         )
 
     def valid_figures(self) -> dict[str, float]:
-        """The error rates of the development split."""
+        """The error rates of the development split.
+
+        Returns
+        -------
+        dict of str to float
+            ``valid_wer`` and ``valid_cer``, in per cent.
+        """
         return {"valid_wer": self.errors.wer, "valid_cer": self.errors.cer}
 
     def on_stage_end(

@@ -36,7 +36,18 @@ class SizeMultipliers(nn.Module):
         self.quadratic = nn.Parameter(torch.zeros(()))
 
     def forward(self, gap: Tensor) -> Tensor:
-        """The penalty for being larger than wanted by ``gap``."""
+        """The penalty for a size that is not the wanted one.
+
+        Arguments
+        ---------
+        gap : torch.Tensor
+            By how much it is larger, as a share of all parameters.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
         return self.linear * gap + self.quadratic * gap.square()
 
 
@@ -81,9 +92,16 @@ class SizePenaltyMixin:
         return 1.0 - progress * (1.0 - share)
 
     def expected_share(self) -> Tensor:
-        """The share of all parameters that a draw leaves on average. No
-        weight of a Conformer belongs to units of two groups, so it is a sum
-        over units."""
+        """The share of all parameters that a draw leaves on average.
+
+        No weight of a Conformer belongs to units of two groups, so it is a sum
+        over units.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar, which can be differentiated.
+        """
         groups = supported_units(self.pruned)
         lost = sum(
             groups[name].parameters_per_unit * (1.0 - gate.retention()).sum()

@@ -52,14 +52,31 @@ class TorchPruningASR(OneShotMixin, AdaptiveDropoutASR):
             )
 
     def scores(self) -> dict[str, Tensor]:
-        """Torch-Pruning's ``GroupTaylorImportance``, relative to its group."""
+        """Torch-Pruning's ``GroupTaylorImportance``, relative to its group.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By feed-forward group, (units,).
+        """
         return {
             name: taylor_importance(linears, self._sums[name])
             for name, linears in self._feed_forwards()
         }
 
     def plan_for(self, target: float | int) -> PruningPlan:
-        """The plan that leaves a given size, of all groups with a gate."""
+        """The plan that leaves a given size, of all groups with a gate.
+
+        Arguments
+        ---------
+        target : float or int
+            Parameters of the whole model: a share or a count.
+
+        Returns
+        -------
+        PruningPlan
+            Which units stay; groups that cannot be cut stay whole.
+        """
         keep = {
             name: torch.ones(gate.logits.numel(), dtype=torch.bool)
             for name, gate in adaptive_dropouts(self.pruned).items()

@@ -104,6 +104,11 @@ class Espeak:
         -------
         np.ndarray
             The int16 samples, at ``sample_rate``.
+
+        Raises
+        ------
+        RuntimeError
+            If the library did not say it.
         """
         self._select(voice)
         self._pieces.clear()

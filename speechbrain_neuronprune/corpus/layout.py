@@ -77,6 +77,11 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     Path
         An empty folder, to be filled by the caller.
 
+    Raises
+    ------
+    DataError
+        If the folder is not empty, or cannot be written.
+
     Example
     -------
     >>> folder = getfixture("tmp_path") / "corpus"

@@ -42,7 +42,24 @@ class NoiseSource(Protocol):
         rate: int,
         rng: np.random.RandomState,
     ) -> np.ndarray:
-        """So many samples of noise for an utterance, at any level."""
+        """Draw noise for an utterance, at any level.
+
+        Arguments
+        ---------
+        utterance : Path
+            Its audio file.
+        length : int
+            Number of samples.
+        rate : int
+            Sampling rate, in Hz.
+        rng : np.random.RandomState
+            What to draw with.
+
+        Returns
+        -------
+        np.ndarray
+            (length,).
+        """
 
 
 def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
@@ -198,7 +215,29 @@ class RecordedNoise:
         rate: int,
         rng: np.random.RandomState,
     ) -> np.ndarray:
-        """A piece of one of the files; what is silent is passed over."""
+        """A piece of one of the files; what is silent is passed over.
+
+        Arguments
+        ---------
+        utterance : Path
+            Its audio file; not used.
+        length : int
+            Number of samples.
+        rate : int
+            Sampling rate, in Hz.
+        rng : np.random.RandomState
+            What to draw with.
+
+        Returns
+        -------
+        np.ndarray
+            (length,).
+
+        Raises
+        ------
+        DataError
+            If next to nothing but silence was found.
+        """
         for _ in range(ATTEMPTS):
             path = self.paths[rng.randint(len(self.paths))]
             noise = excerpt(read_audio(path, rate)[0], length, rng)
@@ -237,7 +276,24 @@ class MadeNoise:
         rate: int,
         rng: np.random.RandomState,
     ) -> np.ndarray:
-        """Noise of one of the kinds; there is no babble of one utterance."""
+        """Noise of one of the kinds; there is no babble of one utterance.
+
+        Arguments
+        ---------
+        utterance : Path
+            Its audio file, which does not babble.
+        length : int
+            Number of samples.
+        rate : int
+            Sampling rate, in Hz.
+        rng : np.random.RandomState
+            What to draw with.
+
+        Returns
+        -------
+        np.ndarray
+            (length,).
+        """
         makers: list[Maker] = [coloured_noise, hum]
         if len(self.ring) > 1:
             makers.append(partial(self.babble, utterance))
@@ -250,7 +306,24 @@ class MadeNoise:
         rate: int,
         rng: np.random.RandomState,
     ) -> np.ndarray:
-        """Six other utterances at once, or as many as there are."""
+        """Six other utterances at once, or as many as there are.
+
+        Arguments
+        ---------
+        utterance : Path
+            The audio file that does not babble.
+        length : int
+            Number of samples.
+        rate : int
+            Sampling rate, in Hz.
+        rng : np.random.RandomState
+            What to draw with.
+
+        Returns
+        -------
+        np.ndarray
+            (length,).
+        """
         samples = np.zeros(length)
         for path in self._talkers(utterance, rng.random_sample()):
             speech = excerpt(read_audio(path, rate)[0], length, rng)

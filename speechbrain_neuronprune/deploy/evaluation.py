@@ -70,7 +70,15 @@ class SplitScores:
     max_difference: float = 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Error rates, utterances and identical hypotheses, for JSON."""
+        """Error rates, utterances and identical hypotheses, for JSON.
+
+        Returns
+        -------
+        dict of str to Any
+            Word error rates by variant, character error rates under ``cer``,
+            both in per cent; ``utterances``, and how many of them are
+            ``identical`` for the masked and the compact model.
+        """
         hypotheses = {
             name: [score["hyp_tokens"] for score in errors.words.scores]
             for name, errors in self.errors.items()

@@ -58,8 +58,19 @@ class Int8Weight(nn.Module):
     @torch.inference_mode(False)  # its tensors would have no versions
     @torch.no_grad()
     def of(cls, weight: Tensor) -> "Int8Weight":
-        """Round a weight, (outputs, inputs), or (outputs, inputs, 1) of a
-        pointwise convolution."""
+        """Round a weight.
+
+        Arguments
+        ---------
+        weight : torch.Tensor
+            (outputs, inputs), or (outputs, inputs, 1) of a pointwise
+            convolution.
+
+        Returns
+        -------
+        Int8Weight
+            With one scale per output.
+        """
         weight = weight.detach().float().flatten(1)
         scale = weight.abs().amax(1).clamp(min=1e-12) / 127
         values = (weight / scale.unsqueeze(1)).round().to(torch.int8)
@@ -75,7 +86,25 @@ class Int8Weight(nn.Module):
         return PRODUCTS[function](*args, **(kwargs or {}))
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
+        """Multiply activations by the weight.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (..., inputs), on the CPU.
+        bias : torch.Tensor, optional
+            (outputs,), added in the dtype of ``x``.
+
+        Returns
+        -------
+        torch.Tensor
+            (..., outputs).
+
+        Raises
+        ------
+        ExportError
+            If ``x`` is on another device.
+        """
         if x.device.type != "cpu":
             raise ExportError(
                 f"An int8 model was called on the device {x.device}; it "
@@ -89,12 +118,36 @@ class Int8Weight(nn.Module):
 
     def flatten(self, start_dim: int) -> "Int8Weight":
         """As ``Tensor.flatten(1)``: a pointwise convolution's weight for
-        ``F.linear``. The values are (outputs, inputs) already."""
+        ``F.linear``. The values are (outputs, inputs) already.
+
+        Arguments
+        ---------
+        start_dim : int
+            Always 1.
+
+        Returns
+        -------
+        Int8Weight
+            The weight itself.
+        """
         return self
 
     def split(self, rows: list[int]) -> tuple["Int8Weight", ...]:
-        """As ``Tensor.split``: queries, keys and values of attention, where
-        each is the projection of another sequence."""
+        """As ``Tensor.split``.
+
+        Attention asks for the parts of queries, keys and values where each is
+        the projection of another sequence.
+
+        Arguments
+        ---------
+        rows : list of int
+            Outputs of every part.
+
+        Returns
+        -------
+        tuple of Int8Weight
+            The parts, which are kept for the next call.
+        """
         self._forget_if_loaded()
         if [len(part.values) for part in self._parts] != rows:
             parts = (self.values.split(rows), self.scale.split(rows))

@@ -45,14 +45,42 @@ class Posteriors(nn.Module):
         self.stages = LengthsCapableSequential(*stages)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Features (batch, time, bands) and relative lengths (batch,) to
-        log-posteriors (batch, frames, tokens)."""
+        """Compute log-posteriors.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, bands).
+        lengths : torch.Tensor
+            Relative lengths, (batch,).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, frames, tokens).
+        """
         return self.stages(features, lengths)
 
     def example(
         self, batch: int = 2, time: int = 100, seed: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Noise like log-mel energies, and lengths with padding behind."""
+        """Noise like log-mel energies, and lengths with padding behind.
+
+        Arguments
+        ---------
+        batch : int
+            Number of utterances.
+        time : int
+            Number of frames of features.
+        seed : int
+            What the noise depends on.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Features (batch, time, bands) and relative lengths (batch,), from 1
+            to 0.5.
+        """
         generator = torch.Generator().manual_seed(seed)
         shape = (batch, time, self.bands)
         features = 15 * torch.randn(shape, generator=generator) - 20

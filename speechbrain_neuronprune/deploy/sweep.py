@@ -94,7 +94,18 @@ class Sweep:
         self.written = self.content.setdefault("models", [])
 
     def plan(self, target: int | float | None) -> PruningPlan:
-        """The plan of a size; None is the dense model."""
+        """The plan of a size; None is the dense model.
+
+        Arguments
+        ---------
+        target : int or float or None
+            Parameters of the whole model: a count or a share.
+
+        Returns
+        -------
+        PruningPlan
+            Which units stay.
+        """
         is_dense = target is None
         return PruningPlan({}) if is_dense else self.brain.plan_for(target)
 
@@ -164,7 +175,18 @@ class Sweep:
         return path
 
     def model_path(self, target: int | float) -> Path:
-        """Where ``export`` writes a size."""
+        """Where ``export`` writes a size.
+
+        Arguments
+        ---------
+        target : int or float
+            The size.
+
+        Returns
+        -------
+        Path
+            A folder in that of the sweep.
+        """
         return self.folder / f"model-{target}"
 
     def _costs(self, plans: dict[str, PruningPlan]) -> dict[str, Any]:

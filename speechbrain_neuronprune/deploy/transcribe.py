@@ -38,6 +38,11 @@ def transcribe(model: EncoderASR, path: str) -> str:
     -------
     str
         Its words.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it cannot be read, or it is too short.
     """
     if not Path(path).is_file():
         raise DataError(f"There is no audio file {path}; check its path.")
@@ -61,7 +66,18 @@ def transcribe(model: EncoderASR, path: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print ``FILE: WORDS`` for every file."""
+    """Print ``FILE: WORDS`` for every file.
+
+    Arguments
+    ---------
+    arguments : sequence of str, optional
+        Those of the command line; by default the ones of this process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 after an error that is told.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="the model directory")
     parser.add_argument("audio", nargs="+", help="WAV or FLAC files")

@@ -113,15 +113,33 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
         self.register_load_state_dict_post_hook(_recall)
 
     def beta(self) -> Tensor:
-        """The retention logits, scale * beta' + c(t), float32."""
+        """The retention logits, scale * beta' + c(t).
+
+        Returns
+        -------
+        torch.Tensor
+            Of shape ``shape``, float32.
+        """
         return beta_of(self.logits, self.scale, self.schedule.centre)
 
     def retention(self) -> Tensor:
-        """The retention probabilities, sigmoid(beta)."""
+        """The retention probabilities, sigmoid(beta).
+
+        Returns
+        -------
+        torch.Tensor
+            Of shape ``shape``, float32.
+        """
         return torch.sigmoid(self.beta())
 
     def keep(self) -> Tensor:
-        """The units that evaluation keeps, beta >= c_end (sec. 2.3)."""
+        """The units that evaluation keeps, beta >= c_end (sec. 2.3).
+
+        Returns
+        -------
+        torch.Tensor
+            Bool, of shape ``shape``.
+        """
         return self.beta().detach() >= self.schedule.c_end
 
     @torch.no_grad()
@@ -169,6 +187,16 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
 
         For a loss of your own; an optimiser's coupled weight decay of
         ``2 * gamma`` on the logits does the same.
+
+        Arguments
+        ---------
+        gamma : float
+            The weight of the penalty.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
         """
         return gamma * self.logits.float().square().sum()
 

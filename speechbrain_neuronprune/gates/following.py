@@ -114,7 +114,15 @@ class OptimizerFollower:
         _FOLLOWERS.add(self)
 
     def add(self, gates: Iterable[AdaptiveDropout], gamma: float) -> None:
-        """Let more gates be pulled."""
+        """Let more gates be pulled.
+
+        Arguments
+        ---------
+        gates : iterable of AdaptiveDropout
+            The gates, known weakly.
+        gamma : float
+            The weight of their penalty.
+        """
         self._gates += [(weakref.ref(gate), gamma) for gate in gates]
 
     @property
@@ -124,18 +132,44 @@ class OptimizerFollower:
         return [(gate, gamma) for gate, gamma in found if gate is not None]
 
     def followed(self, held: set[nn.Parameter]) -> dict[nn.Parameter, float]:
-        """The logits that are held, and the weight of their pull."""
+        """The logits that are held, and the weight of their pull.
+
+        Arguments
+        ---------
+        held : set of nn.Parameter
+            What an optimiser holds.
+
+        Returns
+        -------
+        dict of nn.Parameter to float
+            Gamma by logits.
+        """
         ours = {gate.logits: gamma for gate, gamma in self.pulls}
         return {one: gamma for one, gamma in ours.items() if one in held}
 
     def pull(self, held: set[nn.Parameter], factor: Any) -> None:
-        """Add the penalty to the gradients of the logits that are held."""
+        """Add the penalty to the gradients of the logits that are held.
+
+        Arguments
+        ---------
+        held : set of nn.Parameter
+            What an optimiser holds.
+        factor : Any
+            What the gradients are still multiplied by, as those of a fused
+            optimiser are by a gradient scaler; 1 otherwise.
+        """
         for logits, gamma in self.followed(held).items():
             if logits.grad is not None:
                 logits.grad.add_(logits * factor, alpha=2.0 * gamma)
 
     def advance(self, held: set[nn.Parameter]) -> None:
-        """Count a step, if the optimiser that sets the pace took it."""
+        """Count a step, if the optimiser that sets the pace took it.
+
+        Arguments
+        ---------
+        held : set of nn.Parameter
+            What the optimiser holds that took a step.
+        """
         pulls = self.pulls
         if not pulls:
             return

@@ -50,15 +50,43 @@ class UnitGate(nn.Module):
         return math.prod(self.shape)
 
     def mask(self, batch_size: int) -> Tensor:
-        """Masks for a batch, ``(batch_size or 1, *shape)``, float32."""
+        """Masks for a batch.
+
+        Arguments
+        ---------
+        batch_size : int
+            Number of utterances.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(batch_size or 1, *shape)``, float32.
+        """
         raise NotImplementedError
 
     def keep(self) -> Tensor:
-        """The units that evaluation keeps, bool of shape ``shape``."""
+        """The units that evaluation keeps.
+
+        Returns
+        -------
+        torch.Tensor
+            Bool, of shape ``shape``.
+        """
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        """Multiply units by one mask per utterance.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            ``(..., *shape)``.
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``; ``x`` itself where all units are present.
+        """
         if self.idle:
             return x
         mask = self.mask(self._utterances(x)).to(x.dtype)

@@ -90,16 +90,49 @@ class RetentionSchedule(AbsentInStock):
         )
 
     def forward(self, step: int | None = None) -> float:
-        """c at a step (the current one by default)."""
+        """c at a step.
+
+        Arguments
+        ---------
+        step : int, optional
+            Optimiser steps taken; by default the current number.
+
+        Returns
+        -------
+        float
+            The centre of the logits.
+        """
         progress = self.progress(step)
         return self._unsteered(progress) + progress * float(self.offset)
 
     def c(self) -> float:
-        """c at the current step."""
+        """c at the current step.
+
+        Returns
+        -------
+        float
+            The centre of the logits.
+        """
         return self.forward()
 
     def progress(self, step: int | None = None) -> float:
-        """Which part of the decline is over at a step (by default now)."""
+        """Which part of the decline is over at a step.
+
+        Arguments
+        ---------
+        step : int, optional
+            Optimiser steps taken; by default the current number.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Example
+        -------
+        >>> RetentionSchedule(steps=100, hold=50).progress(75)
+        0.25
+        """
         step = self.step if step is None else step
         return min(max((step - self.hold) / self.steps, 0.0), 1.0)
 
@@ -133,7 +166,13 @@ class RetentionSchedule(AbsentInStock):
         return self._units
 
     def advance(self, steps: int = 1) -> None:
-        """Count optimiser steps; call it once after each of them."""
+        """Count optimiser steps; call it once after each of them.
+
+        Arguments
+        ---------
+        steps : int
+            How many were taken.
+        """
         self.step = self.step + steps
         if self.steering is not None:
             self.steering.look()

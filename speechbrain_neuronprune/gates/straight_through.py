@@ -13,7 +13,27 @@ from speechbrain_neuronprune.errors import TrainingError
 
 
 def beta_of(logits: Tensor, scale: float, centre: Tensor) -> Tensor:
-    """The retention logits, scale * logits + centre, float32."""
+    """The retention logits, scale * logits + centre.
+
+    Arguments
+    ---------
+    logits : torch.Tensor
+        What is learned, of any shape.
+    scale : float
+        What the logits are multiplied by.
+    centre : torch.Tensor
+        What is added to them, c(t).
+
+    Returns
+    -------
+    torch.Tensor
+        Of the shape of ``logits``, float32.
+
+    Example
+    -------
+    >>> beta_of(torch.tensor([0.0, 0.5]), 10.0, torch.tensor(-2.0))
+    tensor([-2.,  3.])
+    """
     return (logits.float() * scale).add_(centre)
 
 

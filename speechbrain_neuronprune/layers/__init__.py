@@ -35,7 +35,23 @@ FORMS: dict[Any, Any] = {
 
 
 def form_of(layer: nn.Module) -> Any:
-    """The form of a layer that holds units."""
+    """The form of a layer that holds units.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        A layer of one of the kinds in ``FORMS``.
+
+    Returns
+    -------
+    type
+        A class with ``get_gate``, ``set_gate`` and ``narrow``.
+
+    Example
+    -------
+    >>> form_of(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))).__name__
+    'ChainForm'
+    """
     return next(
         form for kinds, form in FORMS.items() if isinstance(layer, kinds)
     )

@@ -102,14 +102,42 @@ class AttentionForm:
 
     @staticmethod
     def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
-        """The gate in place, or None."""
+        """The gate in place, or None.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            One of the three kinds of attention, ours or the stock one.
+        group : UnitGroup
+            One of its groups.
+
+        Returns
+        -------
+        UnitGate or None
+            What multiplies the units.
+        """
         return getattr(layer, f"{group.site}_gate", None)
 
     @classmethod
     def set_gate(
         cls, layer: nn.Module, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
-        """A layer with the gate in place (None removes it)."""
+        """A layer with the gate in place (None removes it).
+
+        Arguments
+        ---------
+        layer : nn.Module
+            One of the three kinds of attention, ours or the stock one.
+        group : UnitGroup
+            One of its groups.
+        gate : UnitGate or None
+            The new gate.
+
+        Returns
+        -------
+        nn.Module
+            The layer, or ours around its parameters in its place.
+        """
         layer = cls._ours(layer, group.cross)
         setattr(layer, f"{group.site}_gate", gate)
         return layer
@@ -121,7 +149,24 @@ class AttentionForm:
         groups: list[UnitGroup],
         keep: dict[str, Tensor],
     ) -> nn.Module:
-        """The layer without the removed units."""
+        """The layer without the removed units.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            One of the three kinds of attention, ours or the stock one, without
+            gates.
+        groups : list of UnitGroup
+            Its groups.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            The layer, or ours in its place; a ``ConstantAttention`` if no head
+            is left.
+        """
         if all(units.all() for units in keep.values()):
             return layer
         return cls._ours(layer, groups[0].cross).narrow(groups, keep)

@@ -74,12 +74,34 @@ class Masks(NamedTuple):
         return cls(added, closed & ~blind, blind)
 
     def of_queries(self, rows: slice) -> "Masks":
-        """Those of a block of queries."""
+        """Those of a block of queries.
+
+        Arguments
+        ---------
+        rows : slice
+            Which queries.
+
+        Returns
+        -------
+        Masks
+            What these queries need of the masks.
+        """
         added = [_cut(mask, rows) for mask in self.added]
         return Masks(added, _cut(self.closed, rows), _cut(self.blind, rows))
 
     def close(self, scores: Tensor) -> Tensor:
-        """Scores, (heads, batch, queries, keys), for the softmax."""
+        """Apply the masks before the softmax.
+
+        Arguments
+        ---------
+        scores : torch.Tensor
+            (heads, batch, queries, keys).
+
+        Returns
+        -------
+        torch.Tensor
+            As ``scores``.
+        """
         for mask in self.added:
             scores = scores + mask
         if self.closed is None:
@@ -90,7 +112,18 @@ class Masks(NamedTuple):
         return scores + numbers.masked_fill(self.closed, -float("inf"))
 
     def clear(self, weights: Tensor) -> Tensor:
-        """Weights after the softmax, zero for blind queries."""
+        """Set to zero what blind queries see, after the softmax.
+
+        Arguments
+        ---------
+        weights : torch.Tensor
+            (heads, batch, queries, keys).
+
+        Returns
+        -------
+        torch.Tensor
+            As ``weights``.
+        """
         if self.blind is None:
             return weights
         return weights.masked_fill(self.blind, 0.0)

@@ -38,7 +38,18 @@ class Constant(nn.Module):
             self.value = nn.Parameter(copied, value.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The vector for every frame of ``x`` (..., any)."""
+        """The vector for every frame of the input.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (..., any): only its shape and dtype count.
+
+        Returns
+        -------
+        torch.Tensor
+            (..., features).
+        """
         shape = (*x.shape[:-1], self.features)
         if self.value is None:
             return x.new_zeros(shape)
@@ -57,8 +68,26 @@ class ConstantAttention(Constant):
         return_attn_weights: bool = True,
         **__: Any,
     ) -> Any:
-        """The bias for every frame; the weights are the mean over no heads,
-        zeros (batch, L, S), which take no memory."""
+        """The bias for every frame.
+
+        The weights are the mean over no heads, zeros which take no memory.
+
+        Arguments
+        ---------
+        query : torch.Tensor
+            (batch, L, features).
+        key : torch.Tensor
+            (batch, S, features); only its length counts.
+        value : torch.Tensor, optional
+            Not used, and neither are masks and positions.
+        return_attn_weights : bool
+            Return the weights as well.
+
+        Returns
+        -------
+        torch.Tensor or tuple of torch.Tensor
+            (batch, L, features), and weights (batch, L, S) if wanted.
+        """
         out = super().forward(query)
         if not return_attn_weights:
             return out
@@ -89,11 +118,42 @@ class ConstantConvolution(Constant):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, **_: Any
     ) -> Tensor:
-        """The bias for every frame that ``mask`` (True: padding) leaves."""
+        """The bias for every frame that is no padding.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (batch, time, any).
+        mask : torch.Tensor, optional
+            Bool, (batch, time, 1): True at the padding, which gets zeros.
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, time, features).
+        """
         out = super().forward(x)
         return out if mask is None else out.masked_fill(mask, 0.0)
 
 
 def bias_of(linear: nn.Module) -> Tensor | None:
-    """The bias of a Linear layer, or None."""
+    """The bias of a Linear layer, or None.
+
+    Arguments
+    ---------
+    linear : nn.Module
+        The layer.
+
+    Returns
+    -------
+    torch.Tensor or None
+        (features,).
+
+    Example
+    -------
+    >>> bias_of(nn.Linear(2, 3)).shape
+    torch.Size([3])
+    >>> bias_of(nn.Linear(2, 3, bias=False)) is None
+    True
+    """
     return linear.bias if torch.is_tensor(linear.bias) else None

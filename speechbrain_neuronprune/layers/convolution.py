@@ -41,7 +41,18 @@ class ChannelGate(SharedDraw):
         self.echo_out = EchoGate(last=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x`` (batch, channels, time) by a new draw."""
+        """Multiply channels by a new draw.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (batch, channels, time).
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``.
+        """
         mask = self.mask(x.shape[0], x.dtype, last=False)
         return x if mask is None else x * mask.unsqueeze(-1)
 
@@ -63,7 +74,18 @@ class EchoGate(Follower):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``x`` (rows, time, channels) by the remembered draw."""
+        """Multiply channels by the remembered draw.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (rows, time, channels).
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``.
+        """
         mask = self.leader.mask(
             x.shape[0], x.dtype, first=False, last=self.last
         )
@@ -83,7 +105,20 @@ class ConvolutionForm:
 
     @staticmethod
     def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
-        """The gate in place, or None."""
+        """The gate in place, or None.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionModule``.
+        group : UnitGroup
+            One of its groups.
+
+        Returns
+        -------
+        UnitGate or None
+            What multiplies the units.
+        """
         gate = getattr(layer.bottleneck, "gate", None)
         return None if gate is None else gate.units
 
@@ -91,7 +126,22 @@ class ConvolutionForm:
     def set_gate(
         layer: ConvolutionModule, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
-        """Put a gate in place (None removes it)."""
+        """Put a gate in place (None removes it).
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionModule``.
+        group : UnitGroup
+            One of its groups.
+        gate : UnitGate or None
+            The new gate.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place.
+        """
         use_channels_last(layer)
         source = first = last = None
         if gate is not None:
@@ -108,7 +158,23 @@ class ConvolutionForm:
         groups: list[UnitGroup],
         keep: dict[str, Tensor],
     ) -> nn.Module:
-        """The layer without the removed channels."""
+        """The layer without the removed channels.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionModule``, without gates.
+        groups : list of UnitGroup
+            Its group.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place; a ``ConstantConvolution`` if no
+            channel is left.
+        """
         out = getattr(layer.after_conv, "2")
         if not keep["channels"].any():
             return ConstantConvolution(

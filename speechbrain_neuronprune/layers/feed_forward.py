@@ -49,7 +49,20 @@ class FeedForwardForm:
 
     @staticmethod
     def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
-        """The gate in place, or None."""
+        """The gate in place, or None.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``PositionalwiseFeedForward``.
+        group : UnitGroup
+            One of its groups.
+
+        Returns
+        -------
+        UnitGate or None
+            What multiplies the units.
+        """
         return getattr(layer.ffn, "gate", None)
 
     @staticmethod
@@ -58,7 +71,22 @@ class FeedForwardForm:
         group: UnitGroup,
         gate: UnitGate | None,
     ) -> nn.Module:
-        """Put a gate in place (None removes it)."""
+        """Put a gate in place (None removes it).
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``PositionalwiseFeedForward``.
+        group : UnitGroup
+            One of its groups.
+        gate : UnitGate or None
+            The new gate.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place.
+        """
         if gate is not None:
             gate.batch_dim = 1  # SpeechBrain swaps batch and time in here
         insert_gate(layer.ffn, "1", "gate", gate)
@@ -70,7 +98,23 @@ class FeedForwardForm:
         groups: list[UnitGroup],
         keep: dict[str, Tensor],
     ) -> nn.Module:
-        """The layer without the removed units."""
+        """The layer without the removed units.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``PositionalwiseFeedForward``, without gates.
+        groups : list of UnitGroup
+            Its group.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place; only its output bias if no unit
+            is left.
+        """
         second = getattr(layer.ffn, "3")
         if not keep["hidden"].any():
             layer.ffn = Constant(bias_of(second), second.out_features)

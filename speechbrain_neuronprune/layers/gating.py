@@ -33,14 +33,42 @@ class GatingForm:
 
     @staticmethod
     def get_gate(layer: ConvolutionBranch, group: UnitGroup) -> UnitGate | None:
-        """The gate in place, or None."""
+        """The gate in place, or None.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionBranch``.
+        group : UnitGroup
+            One of its groups.
+
+        Returns
+        -------
+        UnitGate or None
+            What multiplies the units.
+        """
         return gate_of(layer.post_channel_proj)
 
     @staticmethod
     def set_gate(
         layer: ConvolutionBranch, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
-        """Put a gate in place (None removes it)."""
+        """Put a gate in place (None removes it).
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionBranch``.
+        group : UnitGroup
+            One of its groups.
+        gate : UnitGate or None
+            The new gate.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place.
+        """
         unit = layer.csgu
         mixing = [unit.linear] if unit.use_linear_after_conv else []
         replace_gate(gate, [unit.norm, *mixing, layer.post_channel_proj])
@@ -52,7 +80,23 @@ class GatingForm:
         groups: list[UnitGroup],
         keep: dict[str, Tensor],
     ) -> nn.Module:
-        """The layer without the removed channels."""
+        """The layer without the removed channels.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            A ``ConvolutionBranch``, without gates.
+        groups : list of UnitGroup
+            Its group.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            The layer itself, changed in place; a ``Constant`` if no channel is
+            left.
+        """
         out = layer.post_channel_proj
         if not keep["channels"].any():
             return Constant(bias_of(out), out.out_features)

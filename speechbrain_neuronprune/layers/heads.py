@@ -49,7 +49,18 @@ class HeadPacking(nn.Module):
         self.register_buffer("taken", taken, persistent=False)
 
     def forward(self, packed: Tensor) -> Tensor:
-        """(..., units) -> (..., heads, width)."""
+        """Unpack a vector into heads of one width.
+
+        Arguments
+        ---------
+        packed : torch.Tensor
+            (..., units).
+
+        Returns
+        -------
+        torch.Tensor
+            (..., heads, width).
+        """
         if self.even:
             return self.fill(
                 packed.unflatten(-1, (len(self.widths), self.widths[0]))
@@ -58,16 +69,54 @@ class HeadPacking(nn.Module):
         return self.unflatten(packed)
 
     def fill(self, heads: Tensor) -> Tensor:
-        """(..., heads, units per head) -> (..., heads, width)."""
+        """Pad heads that all have the same number of units.
+
+        Arguments
+        ---------
+        heads : torch.Tensor
+            (..., heads, units per head).
+
+        Returns
+        -------
+        torch.Tensor
+            (..., heads, width).
+        """
         missing = self.width - self.widths[0]
         return F.pad(heads, (0, missing)) if missing else heads
 
     def unflatten(self, padded: Tensor) -> Tensor:
-        """(..., heads * width) -> (..., heads, width)."""
+        """Give padded heads a dimension of their own.
+
+        Arguments
+        ---------
+        padded : torch.Tensor
+            (..., heads * width).
+
+        Returns
+        -------
+        torch.Tensor
+            (..., heads, width).
+        """
         return padded.unflatten(-1, (len(self.widths), self.width))
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(..., heads * width) -> (..., units), the inverse of forward."""
+        """Leave out the padding: the inverse of ``forward``.
+
+        Arguments
+        ---------
+        padded : torch.Tensor
+            (..., heads * width).
+
+        Returns
+        -------
+        torch.Tensor
+            (..., units).
+
+        Example
+        -------
+        >>> HeadPacking([2, 1]).pack(torch.tensor([1.0, 2.0, 3.0, 0.0]))
+        tensor([1., 2., 3.])
+        """
         if not self.even:
             return padded.index_select(-1, self.taken)
         if self.width == self.widths[0]:
@@ -75,8 +124,25 @@ class HeadPacking(nn.Module):
         return self.unflatten(padded)[..., : self.widths[0]].flatten(-2)
 
     def rows(self, packed_rows: Tensor, filler: int) -> Tensor:
-        """Which entry of some longer vector fills each padded place, given
-        the entries of the packed units and that of a zero."""
+        """Which entry of some longer vector fills each padded place.
+
+        Arguments
+        ---------
+        packed_rows : torch.Tensor
+            Long, (units,): the entries of the packed units.
+        filler : int
+            The entry of a zero.
+
+        Returns
+        -------
+        torch.Tensor
+            Long, (heads * width,).
+
+        Example
+        -------
+        >>> HeadPacking([2, 1]).rows(torch.tensor([5, 6, 7]), filler=9)
+        tensor([5, 6, 7, 9])
+        """
         zero = packed_rows.new_full((1,), filler)
         return torch.cat([packed_rows, zero])[self.index]
 

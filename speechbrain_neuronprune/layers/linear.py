@@ -68,8 +68,24 @@ class ChainGate(SharedDraw):
     def forward(
         self, x: Tensor, first: bool = True, last: bool = True
     ) -> Tensor:
-        """Multiply ``x`` (batch, ..., units) by the draw of this pass; units
-        may be there several times, band after band."""
+        """Multiply the units by the draw of this pass.
+
+        Units may be there several times, band after band.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (batch, ..., units), or (units,) of one utterance.
+        first : bool
+            Whether this is the first place of a pass.
+        last : bool
+            Whether it is the last one, after which a draw is forgotten.
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``.
+        """
         mask = self.mask(len(x) if x.ndim > 1 else 1, x.dtype, first, last)
         if mask is None:
             return x
@@ -94,15 +110,57 @@ class _MaskInput:
 
 
 def gate_of(consumer: nn.Module) -> UnitGate | None:
-    """The gate over the inputs of a layer, or None."""
+    """The gate over the inputs of a layer, or None.
+
+    Arguments
+    ---------
+    consumer : nn.Module
+        The layer that consumes the units.
+
+    Returns
+    -------
+    UnitGate or None
+        What multiplies its inputs.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune.gates.gate import FixedMask
+    >>> layer = nn.Linear(3, 1)
+    >>> gate_of(layer) is None
+    True
+    >>> replace_gate(FixedMask(torch.tensor([True, False, True])), [layer])
+    >>> gate_of(layer).keep()
+    tensor([ True, False,  True])
+    """
     gate = getattr(consumer, "gate", None)
     return None if gate is None else gate.units
 
 
 def replace_gate(gate: UnitGate | None, places: Sequence[nn.Module]) -> None:
-    """Put a gate over the inputs of some stages, or take the present one
-    away (None). It is registered with the last of them, the layer that
-    consumes the units."""
+    """Put a gate over the inputs of some stages, in place of any that is
+    there.
+
+    It is registered with the last of them, the layer that consumes the units.
+
+    Arguments
+    ---------
+    gate : UnitGate or None
+        The new gate; None removes the present one.
+    places : sequence of nn.Module
+        The stages whose inputs are the units, in forward order.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune.gates.gate import FixedMask
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> _ = nn.init.ones_(layer.weight)
+    >>> replace_gate(FixedMask(torch.tensor([True, False])), [layer])
+    >>> layer(torch.ones(2)).item()
+    1.0
+    >>> replace_gate(None, [layer])
+    >>> layer(torch.ones(2)).item()
+    2.0
+    """
     consumer = places[-1]
     if hasattr(consumer, "gate"):
         consumer.gate.remove()
@@ -131,14 +189,42 @@ class ChainForm:
 
     @staticmethod
     def get_gate(layer: nn.Module, group: UnitGroup) -> UnitGate | None:
-        """The gate in place, or None."""
+        """The gate in place, or None.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            The container.
+        group : UnitGroup
+            One of its groups.
+
+        Returns
+        -------
+        UnitGate or None
+            What multiplies the units.
+        """
         return gate_of(layer.get_submodule(link_of(layer, group.site).consumer))
 
     @staticmethod
     def set_gate(
         layer: nn.Module, group: UnitGroup, gate: UnitGate | None
     ) -> nn.Module:
-        """Put a gate in place (None removes it)."""
+        """Put a gate in place (None removes it).
+
+        Arguments
+        ---------
+        layer : nn.Module
+            The container, changed in place.
+        group : UnitGroup
+            One of its groups.
+        gate : UnitGate or None
+            The new gate.
+
+        Returns
+        -------
+        nn.Module
+            The container itself.
+        """
         link = link_of(layer, group.site)
         norms = filter(normalizes_units, members(layer, link))
         consumer = layer.get_submodule(link.consumer)
@@ -151,9 +237,26 @@ class ChainForm:
         groups: list[UnitGroup],
         keep: dict[str, Tensor],
     ) -> nn.Module:
-        """The container without the removed units. A Linear without inputs
-        gives its bias, so an emptied group needs nothing in its place; a
-        convolution keeps as many dead channels as it needs to run."""
+        """The container without the removed units.
+
+        A Linear without inputs gives its bias, so an emptied group needs
+        nothing in its place; a convolution keeps as many dead channels as it
+        needs to run.
+
+        Arguments
+        ---------
+        layer : nn.Module
+            The container without gates, changed in place.
+        groups : list of UnitGroup
+            Its groups.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            The container itself.
+        """
         keep = {
             group.site: _kill(layer, group, keep[group.site])
             for group in groups

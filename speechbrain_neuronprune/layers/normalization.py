@@ -88,7 +88,18 @@ class PartialLayerNorm(nn.Module):
         return partial.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (..., kept)."""
+        """Normalise the kept channels.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (..., kept).
+
+        Returns
+        -------
+        torch.Tensor
+            As ``x``.
+        """
         # The fused kernel over a few zeros is faster than the formula above
         # spelled out, and sums in the order of the masked model.
         filled, weight, bias = map(self._fill, (x, self.weight, self.bias))

@@ -27,7 +27,20 @@ class RoPEUnitAttention(UnitAttention, RoPEMHA):
 
     @classmethod
     def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
-        """A layer of ours around a stock layer's own parameters."""
+        """A layer of ours around a stock layer's own parameters.
+
+        Arguments
+        ---------
+        stock : nn.Module
+            A ``RoPEMHA``.
+        cross : bool
+            Whether keys and values come from another sequence.
+
+        Returns
+        -------
+        nn.Module
+            The layer, without gates.
+        """
         layer = super().adopt(stock, cross)
         pairs = torch.arange(layer.head_dim // 2).repeat(layer.stock_heads)
         pairs = pairs.to(layer.in_proj_weight.device)

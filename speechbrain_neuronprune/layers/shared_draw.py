@@ -104,7 +104,13 @@ class Follower(nn.Module):
     """
 
     def follow(self, leader: SharedDraw) -> None:
-        """Repeat the draws of a gate."""
+        """Repeat the draws of a gate.
+
+        Arguments
+        ---------
+        leader : SharedDraw
+            The gate, known weakly.
+        """
         self._leader = weakref.ref(leader)
 
     @property

@@ -42,8 +42,22 @@ class UnitAttention:
 
     @classmethod
     def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
-        """A layer of ours around a stock layer's own parameters. It shares
-        the hooks, so that their handles go on removing them."""
+        """A layer of ours around a stock layer's own parameters.
+
+        It shares the hooks, so that their handles go on removing them.
+
+        Arguments
+        ---------
+        stock : nn.Module
+            SpeechBrain's layer, of the kind that this class stands for.
+        cross : bool
+            Whether keys and values come from another sequence.
+
+        Returns
+        -------
+        nn.Module
+            The layer, without gates.
+        """
         layer = cls.__new__(cls)
         layer.__dict__ = {
             key: copy.copy(value) if key in REGISTRIES else value
@@ -175,7 +189,21 @@ class UnitAttention:
     def narrow(
         self, groups: list[UnitGroup], keep: dict[str, Tensor]
     ) -> nn.Module:
-        """The layer without the removed units (changes this one)."""
+        """The layer without the removed units.
+
+        Arguments
+        ---------
+        groups : list of UnitGroup
+            Its groups, of the sites ``query`` and ``value``.
+        keep : dict of str to torch.Tensor
+            Per site, bool (units,): the units that stay.
+
+        Returns
+        -------
+        nn.Module
+            This layer, changed in place; a ``ConstantAttention`` if no head is
+            left.
+        """
         query = _per_head(groups, "query", keep["query"])
         value = _per_head(groups, "value", keep["value"])
         alive = [bool(units.any()) for units in value]
@@ -220,14 +248,53 @@ def _per_head(groups: list[UnitGroup], site: str, keep: Tensor) -> list[Tensor]:
 
 
 def gated(units: Tensor, mask: Tensor | None) -> Tensor:
-    """Queries or values, (batch, time, heads, width), times a gate's draw, if
-    there is one."""
+    """Multiply queries or values by a gate's draw, if there is one.
+
+    Arguments
+    ---------
+    units : torch.Tensor
+        (batch, time, heads, width).
+    mask : torch.Tensor or None
+        (batch or 1, 1, heads, width).
+
+    Returns
+    -------
+    torch.Tensor
+        As ``units``.
+
+    Example
+    -------
+    >>> gated(torch.ones(2), torch.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    >>> gated(torch.ones(2), None)
+    tensor([1., 1.])
+    """
     return units if mask is None else units * mask
 
 
 def masked(scores: Tensor, *masks: Tensor | None) -> Tensor:
-    """Add float masks to the scores, fill others, which say True or 1 where
-    nothing is to be seen, with -inf."""
+    """Apply masks to attention scores.
+
+    Float masks are added. Where others say True or 1, nothing is to be seen,
+    and the scores are -inf.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        (batch, heads, L, S).
+    *masks : torch.Tensor or None
+        Whatever broadcasts to the scores; None is passed over.
+
+    Returns
+    -------
+    torch.Tensor
+        As ``scores``.
+
+    Example
+    -------
+    >>> masked(torch.zeros(2), torch.tensor([False, True]), None)
+    tensor([0., -inf])
+    """
     for mask in masks:
         if mask is None:
             continue

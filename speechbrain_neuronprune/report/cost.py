@@ -54,7 +54,13 @@ class Cost:
     peak_memory_mb: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the five figures as a dictionary that JSON can hold."""
+        """Return the five figures as a dictionary that JSON can hold.
+
+        Returns
+        -------
+        dict of str to Any
+            By the names of the arguments.
+        """
         return asdict(self)
 
 

@@ -49,15 +49,39 @@ class Batch:
     )
 
     def speech(self, *layer: Any) -> list["Positions"]:
-        """What ``find_speech`` says about a layer, of all but the lengths.
-        Layers of the same shape share the answer."""
+        """What ``find_speech`` says about a layer.
+
+        Layers of the same shape share the answer.
+
+        Arguments
+        ---------
+        *layer : Any
+            The arguments of ``find_speech``, all but the lengths.
+
+        Returns
+        -------
+        list of Positions
+            For a few utterances at a time.
+        """
         if layer not in self._speech:
             self._speech[layer] = find_speech(self.lengths, *layer)
         return self._speech[layer]
 
     def split(self, stride: int) -> tuple["Batch | None", "Batch | None"]:
-        """One of every ``stride`` utterances of the stream, the first one
-        included, and the others; None where there are none here.
+        """Split the batch into one of every so many utterances, and the
+        others.
+
+        Counting goes over the whole stream; its first utterance is chosen.
+
+        Arguments
+        ---------
+        stride : int
+            Of so many utterances one is chosen.
+
+        Returns
+        -------
+        tuple of Batch or None
+            The chosen ones and the others; None where there are none here.
 
         Example
         -------
@@ -207,10 +231,21 @@ class Positions:
         return len(self.times)
 
     def rows_of(self, passed: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of a layer's tensor, without a copy if that can be, and
-        which of them are speech.
+        """The rows of a layer's tensor, without a copy if that can be.
 
         A layer that sees (time, batch) may get a view of (batch, time).
+
+        Arguments
+        ---------
+        passed : torch.Tensor
+            The layer's tensor, of the whole batch, (batch, time, features) or
+            (time, batch, features).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            The rows, (rows, features), and which of them are speech, long
+            (frames,).
         """
         turned = self.time_first and passed.transpose(0, 1).is_contiguous()
         if turned:
@@ -228,13 +263,34 @@ class Positions:
         return self.once(("rows", by_time), find)
 
     def block(self, passed: Tensor) -> Tensor:
-        """What a layer's tensor has of these utterances, padding included."""
+        """What a layer's tensor has of these utterances, padding included.
+
+        Arguments
+        ---------
+        passed : torch.Tensor
+            The layer's tensor, of the whole batch.
+
+        Returns
+        -------
+        torch.Tensor
+            A view.
+        """
         axis = 1 if self.time_first else 0
         return passed.narrow(axis, self.first, self.shape[0])
 
     def spread(self, weights: Tensor) -> Tensor:
-        """Weights of the frames as weights of all rows of the block; those
-        of padding are zero."""
+        """Weights of the frames as weights of all rows of the block.
+
+        Arguments
+        ---------
+        weights : torch.Tensor
+            (frames,).
+
+        Returns
+        -------
+        torch.Tensor
+            (rows,); those of padding are zero.
+        """
         utterances, frames = self.shape
 
         def find() -> Tensor:
@@ -257,6 +313,16 @@ class Positions:
 
         The first ones would not do: an utterance's first frame is like no
         other, and would count for all frames around it.
+
+        Arguments
+        ---------
+        stride : int
+            Of so many frames one is taken.
+
+        Returns
+        -------
+        torch.Tensor
+            Long, their numbers among the frames.
         """
 
         def find() -> Tensor:
@@ -266,8 +332,21 @@ class Positions:
         return self.once(("every", stride), find)
 
     def once(self, key: Any, find: Callable[[], T]) -> T:
-        """What is found out about these frames, for all layers that share
-        them."""
+        """What is found out about these frames, once for all layers that share
+        them.
+
+        Arguments
+        ---------
+        key : Any
+            What it is kept by.
+        find : callable
+            Finds it out, when it is first asked for.
+
+        Returns
+        -------
+        Any
+            What ``find`` returned.
+        """
         if key not in self._known:
             self._known[key] = find()
         return self._known[key]

@@ -62,8 +62,21 @@ class Frames:
         return len(self.positions)
 
     def every(self, stride: int) -> "Frames":
-        """The middle one of every ``stride`` frames of an utterance, for
-        criteria that need not see all; windows still take all frames."""
+        """The middle one of every so many frames of an utterance.
+
+        It is for criteria that need not see all; windows still take all
+        frames.
+
+        Arguments
+        ---------
+        stride : int
+            Of so many frames one is taken.
+
+        Returns
+        -------
+        Frames
+            Those frames; these ones if ``stride`` is 1.
+        """
         if stride == 1:
             return self
         if stride not in self._few:
@@ -91,6 +104,11 @@ class Frames:
         ---------
         weights : torch.Tensor, optional
             w, (frames,); None for ones.
+
+        Returns
+        -------
+        torch.Tensor
+            (units,).
         """
         if weights is None:
             weights = at_least_float32(self.passage.units.new_ones(len(self)))

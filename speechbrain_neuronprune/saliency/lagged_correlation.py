@@ -105,6 +105,11 @@ class LaggedCorrelation(Measure):
         with a and b near the means::
 
             sum_t x_n W_p = sum_t y v + a sum_t v + b sum_t K_t x_n.
+
+        Raises
+        ------
+        SaliencyError
+            If the products overflow.
         """
         if not self.waiting:
             return

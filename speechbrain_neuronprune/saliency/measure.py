@@ -105,11 +105,24 @@ class Measure:
         }
 
     def update(self, frames: Frames) -> None:
-        """Add the frames of one batch to the sums."""
+        """Add the frames of one batch to the sums.
+
+        Arguments
+        ---------
+        frames : Frames
+            What passed the tap.
+        """
         raise NotImplementedError
 
     def result(self) -> Any:
-        """What the sums say; a tensor (units,) where it is a criterion."""
+        """What the sums say; a tensor (units,) where it is a criterion.
+
+        Returns
+        -------
+        torch.Tensor or Any
+            The saliencies (units,) of a criterion; what else is measured may
+            be anything.
+        """
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -117,6 +130,13 @@ class Measure:
 
     def add(self, frames: Frames, **terms: Tensor) -> None:
         """Add to the sums by name, and count the frames.
+
+        Arguments
+        ---------
+        frames : Frames
+            The frames that the terms come from.
+        **terms : torch.Tensor
+            What to add, by the name of the sum.
 
         Raises
         ------
@@ -129,13 +149,35 @@ class Measure:
             frames.refuse()
 
     def accumulate(self, **terms: Tensor) -> bool:
-        """Add to the sums by name; say whether all terms are finite."""
+        """Add to the sums by name; say whether all terms are finite.
+
+        Arguments
+        ---------
+        **terms : torch.Tensor
+            What to add, by the name of the sum.
+
+        Returns
+        -------
+        bool
+            True if they are.
+        """
         for name, term in terms.items():
             self.sums[name] += term
         return math.isfinite(sum(term.sum() for term in terms.values()))
 
     def mean(self, name: str) -> Tensor:
-        """A sum divided by the number of frames."""
+        """A sum divided by the number of frames.
+
+        Arguments
+        ---------
+        name : str
+            The name of the sum.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of the sum, float64.
+        """
         return self.sums[name] / self.sums["frames"]
 
     def reduce_over_ranks(self) -> None:

@@ -45,6 +45,11 @@ class Passage:
         stride : int
             Of so many frames one will be looked at.
 
+        Returns
+        -------
+        list of Positions
+            One for a few utterances each.
+
         Raises
         ------
         SaliencyError

@@ -68,6 +68,16 @@ def near_mean(x: Tensor) -> Tensor:
 def at_least_float32(x: Tensor) -> Tensor:
     """In float32 if it is in half precision, whose sums would be too coarse.
 
+    Arguments
+    ---------
+    x : torch.Tensor
+        Of any floating point type.
+
+    Returns
+    -------
+    torch.Tensor
+        ``x`` itself, or a copy in float32.
+
     Example
     -------
     >>> at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype

@@ -35,6 +35,11 @@ class Scratch:
             Its shape.
         like : torch.Tensor
             One with its precision and device.
+
+        Returns
+        -------
+        torch.Tensor
+            Of that shape; it shares its memory with the one before.
         """
         size = torch.Size(shape).numel()
         same = (self._memory.dtype, self._memory.device) == (

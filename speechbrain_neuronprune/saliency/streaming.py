@@ -61,7 +61,20 @@ def at_their_taps(
     measures: Mapping[Tap, Sequence[Measure]], with_gradients: bool
 ) -> dict[Tap, list[Measure]]:
     """The measures that need gradients, or those that need none, at the taps
-    that have such."""
+    that have such.
+
+    Arguments
+    ---------
+    measures : mapping of Tap to sequence of Measure
+        What is measured where.
+    with_gradients : bool
+        Which measures to choose.
+
+    Returns
+    -------
+    dict of Tap to list of Measure
+        Without the taps that have none.
+    """
     chosen = {
         tap: [one for one in at_tap if one.needs_gradient == with_gradients]
         for tap, at_tap in measures.items()
@@ -112,7 +125,21 @@ class StreamingPass:
         self.loss = loss or decision_loss
 
     def run(self, batches: Batches, progress: bool = False) -> None:
-        """Read all batches once, then add up the sums of all processes."""
+        """Read all batches once, then add up the sums of all processes.
+
+        Arguments
+        ---------
+        batches : iterable
+            As ``read_batches`` takes them.
+        progress : bool
+            Show a progress bar, in the main process.
+
+        Raises
+        ------
+        SaliencyError
+            If there was no speech, or a measure cannot read what passes its
+            tap.
+        """
         bar = tqdm(
             batches,
             dynamic_ncols=True,

@@ -62,6 +62,11 @@ def decision_loss(output: Any, x: Tensor, lengths: Tensor | None) -> Tensor:
     torch.Tensor
         The sum over all valid output frames.
 
+    Raises
+    ------
+    SaliencyError
+        If the output holds no scores per frame.
+
     Example
     -------
     >>> decision_loss(torch.zeros(3, 5, 2), None, None)  # 15 log 2

@@ -38,6 +38,18 @@ class Gaps(NamedTuple):
 def with_gaps(positions: Positions, window: int) -> Gaps:
     """Lay out frames for windows, see ``window_sums``.
 
+    Arguments
+    ---------
+    positions : Positions
+        Where the frames are.
+    window : int
+        Frames in the time window; it is clipped to the longest utterance.
+
+    Returns
+    -------
+    Gaps
+        The frames of all utterances in one sequence.
+
     Example
     -------
     >>> from speechbrain_neuronprune.saliency.batches import find_speech

@@ -56,7 +56,19 @@ class DenseForm:
         }
 
     def remaining(self, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A decision over the units from before, for those that are left."""
+        """A decision over the units from before, for those that are left.
+
+        Arguments
+        ---------
+        keep : mapping of str to torch.Tensor
+            Per group, bool, over the units that there were.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            The same over the units that are left; only groups that ``keep``
+            names.
+        """
         return {
             name: keep[name].cpu()[here]
             for name, here in self.keep.items()
@@ -64,7 +76,18 @@ class DenseForm:
         }
 
     def origins(self, live: nn.Module) -> dict[str, Origin]:
-        """Where the entries of the model that shrank were."""
+        """Where the entries of the model that shrank were.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank.
+
+        Returns
+        -------
+        dict of str to Origin
+            By the name that the entry has now.
+        """
         self.adopt_gates(live)
         return trace(self.model, self.keep, _device(live))
 
@@ -72,7 +95,13 @@ class DenseForm:
 
     def adopt_gates(self, live: nn.Module) -> None:
         """Take in what was attached to the model since it shrank, as if it
-        had been before."""
+        had been before.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank.
+        """
         new = adaptive_dropouts(live)
         for name in adaptive_dropouts(self.model):
             new.pop(name, None)
@@ -95,7 +124,13 @@ class DenseForm:
     @torch.no_grad()
     def read_gates(self, live: nn.Module) -> None:
         """Take over the logits of the units that are left, wherever the model
-        is now."""
+        is now.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank, on any device.
+        """
         self.adopt_gates(live)
         gates, device = adaptive_dropouts(live), _device(live)
         for name, whole in adaptive_dropouts(self.model).items():
@@ -118,7 +153,21 @@ class DenseForm:
     def whole_state(
         self, live: nn.Module, state: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The state dict that the model would have had."""
+        """The state dict that the model would have had.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank.
+        state : mapping
+            Its own state dict.
+
+        Returns
+        -------
+        dict
+            In the shapes from before: zeros for what is gone, closed gates for
+            its units.
+        """
         self.read_gates(live)
         origins, device = self.origins(live), _device(live)
         parts = {
@@ -148,8 +197,22 @@ class DenseForm:
         own: Mapping[str, Any],
         whole: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """What the model that shrank shall load of a state dict; ``own`` is
-        its own one."""
+        """What the model that shrank shall load of a state dict.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank.
+        own : mapping
+            Its own state dict.
+        whole : mapping
+            A state dict in the shapes from before.
+
+        Returns
+        -------
+        dict
+            What is left of ``whole``, by the names that entries have now.
+        """
         origins, dense = self.origins(live), self.model.state_dict()
         part = {name: v for name, v in whole.items() if name not in dense}
         for name, value in own.items():
@@ -166,7 +229,15 @@ class DenseForm:
     # -------------------------------------------------------------- to and fro
 
     def shrink(self, live: nn.Module, keep: Mapping[str, Tensor]) -> None:
-        """Remove more units from the model; hooks then see to its states."""
+        """Remove more units from the model; hooks then see to its states.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model, changed in place.
+        keep : mapping of str to torch.Tensor
+            Per group, bool, over the units that there were.
+        """
         narrow_gated(live, self.remaining(keep))
         self.keep = dict(keep)
         self.close()
@@ -179,7 +250,13 @@ class DenseForm:
 
     @torch.no_grad()
     def grow(self, live: nn.Module) -> None:
-        """Give a model its shapes back, with zeros for what is gone."""
+        """Give a model its shapes back, with zeros for what is gone.
+
+        Arguments
+        ---------
+        live : nn.Module
+            The model that shrank, changed in place.
+        """
         state = live.state_dict()
         modes = {path: m.training for path, m in live.named_modules()}
         memo = self._entries(live, state) | self._uncut(live)
@@ -243,12 +320,45 @@ class DenseForm:
 
 
 def dense_form(model: nn.Module) -> DenseForm | None:
-    """The form that a model had before it shrank; None if it never did."""
+    """The form that a model had before it shrank; None if it never did.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+
+    Returns
+    -------
+    DenseForm or None
+        What the model keeps as ``dense_form``.
+
+    Example
+    -------
+    >>> dense_form(nn.Linear(2, 2)) is None
+    True
+    """
     return getattr(model, "dense_form", None)
 
 
 def left_units(gate: AdaptiveDropout) -> Tensor:
-    """The units of a gate that nobody has closed for good, bool."""
+    """The units of a gate that nobody has closed for good.
+
+    Arguments
+    ---------
+    gate : AdaptiveDropout
+        Settled or not.
+
+    Returns
+    -------
+    torch.Tensor
+        Bool, of the shape of the gate.
+
+    Example
+    -------
+    >>> from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+    >>> left_units(AdaptiveDropout(2, schedule=RetentionSchedule(steps=10)))
+    tensor([True, True])
+    """
     limit = 0.0 if gate.settled else GONE / 2
     return gate.scale * gate.logits.detach().float() > limit
 

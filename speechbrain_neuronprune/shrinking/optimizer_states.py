@@ -172,7 +172,20 @@ class DenseState:
         ]
 
     def whole(self, optimizer: Optimizer, state: dict) -> dict:
-        """After ``state_dict``: the state that there would have been."""
+        """The state that there would have been, after ``state_dict``.
+
+        Arguments
+        ---------
+        optimizer : Optimizer
+            The optimiser.
+        state : dict
+            What its ``state_dict`` gives.
+
+        Returns
+        -------
+        dict
+            In the shapes from before.
+        """
         groups, states = [], state["state"]
         whole: dict[int, dict] = {}
         for group, slots in self._slots(optimizer, state["param_groups"]):
@@ -182,7 +195,20 @@ class DenseState:
         return {**state, "param_groups": groups, "state": whole}
 
     def part(self, optimizer: Optimizer, state: dict) -> dict:
-        """Before ``load_state_dict``: what is left of such a state."""
+        """What is left of a state, before ``load_state_dict``.
+
+        Arguments
+        ---------
+        optimizer : Optimizer
+            The optimiser.
+        state : dict
+            In the shapes from before.
+
+        Returns
+        -------
+        dict
+            What its ``load_state_dict`` shall read.
+        """
         groups, states = [], state["state"]
         part: dict[int, dict] = {}
         for group, slots in self._slots(optimizer, state["param_groups"]):
@@ -240,7 +266,17 @@ class DenseState:
         after: Mapping[str, nn.Parameter],
     ) -> None:
         """Give an optimiser the parameters of a model that has its shapes
-        back; ``before`` are those that the model had until now."""
+        back.
+
+        Arguments
+        ---------
+        optimizer : Optimizer
+            Changed in place.
+        before : collection of nn.Parameter
+            Those that the model had until now.
+        after : mapping of str to nn.Parameter
+            Those that it has now, by name.
+        """
         for handle in self.handles:
             handle.remove()
         for group, names in zip(

@@ -43,12 +43,47 @@ class Origin:
     positions: Tensor
 
     def take(self, whole: Tensor) -> Tensor:
-        """What is left of a tensor of the shape from before."""
+        """What is left of a tensor of the shape from before.
+
+        Arguments
+        ---------
+        whole : torch.Tensor
+            The parameter or buffer as it was.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape that it has now.
+
+        Example
+        -------
+        >>> Origin("weight", torch.tensor([0, 2])).take(torch.tensor([5, 6, 7]))
+        tensor([5, 7])
+        """
         index = self.positions.to(whole.device).long()
         return whole.flatten()[index.flatten()].view(index.shape)
 
     def spread(self, part: Tensor, base: Tensor) -> Tensor:
-        """Put what is left back where it was; all else is as in ``base``."""
+        """Put what is left back where it was; all else is as in ``base``.
+
+        Arguments
+        ---------
+        part : torch.Tensor
+            What is left.
+        base : torch.Tensor
+            Of the shape from before; it is not changed.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of ``base``, with the device and dtype of ``part``.
+
+        Example
+        -------
+        >>> origin = Origin("weight", torch.tensor([0, 2]))
+        >>> origin.spread(torch.tensor([5, 7]), torch.zeros(3))
+        tensor([5, 0, 7])
+        """
         index = self.positions.to(part.device).long()
         whole = base.to(part.device, part.dtype, copy=True).flatten()
         whole[index.flatten()] = part.detach().flatten()
@@ -138,8 +173,26 @@ def _cut_gate(gate: UnitGate, keep: Tensor) -> None:
 
 
 def schedules(model: nn.Module) -> dict[int, nn.Module]:
-    """Memo for ``copy.deepcopy``: a copy shall share c(t), not advance one
-    of its own."""
+    """Memo for ``copy.deepcopy`` by which a copy shares the schedules.
+
+    It must not advance a c(t) of its own.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model that is to be copied.
+
+    Returns
+    -------
+    dict of int to nn.Module
+        By id, the schedules of the model.
+
+    Example
+    -------
+    >>> model = nn.Sequential(RetentionSchedule(steps=10))
+    >>> copy.deepcopy(model, schedules(model))[0] is model[0]
+    True
+    """
     return {
         id(module): module
         for module in model.modules()

@@ -140,7 +140,13 @@ class ShortFirstSampler(Sampler):
         return self.accumulated * self.processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose which epoch the next iteration yields."""
+        """Choose which epoch the next iteration yields.
+
+        Arguments
+        ---------
+        epoch : int
+            Counted from 1.
+        """
         self.epoch = epoch
 
     def go_on(self, batches: int) -> int:

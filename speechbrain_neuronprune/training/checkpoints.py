@@ -48,7 +48,22 @@ class AtomicCheckpointer(Checkpointer):
     def save_checkpoint(
         self, *args: Any, verbosity: int = logging.INFO, **kwargs: Any
     ) -> Checkpoint | None:
-        """Save a checkpoint, with the arguments of ``Checkpointer``."""
+        """Save a checkpoint.
+
+        Arguments
+        ---------
+        *args : Any
+            As for ``Checkpointer``.
+        verbosity : int
+            The logging level at which it is told.
+        **kwargs : Any
+            As for ``Checkpointer``.
+
+        Returns
+        -------
+        Checkpoint or None
+            The checkpoint; None in all processes but the main one.
+        """
         self._remove_unfinished()
         saved = super().save_checkpoint(
             *args, verbosity=logging.DEBUG, **kwargs
@@ -63,7 +78,17 @@ class AtomicCheckpointer(Checkpointer):
     def save_and_keep_only(
         self, *args: Any, importance_keys: Sequence = (), **kwargs: Any
     ) -> None:
-        """Save a checkpoint and delete others, as ``Checkpointer`` does."""
+        """Save a checkpoint and delete others, as ``Checkpointer`` does.
+
+        Arguments
+        ---------
+        *args : Any
+            As for ``Checkpointer``.
+        importance_keys : sequence of callable
+            What the checkpoints that stay are ranked by.
+        **kwargs : Any
+            As for ``Checkpointer``.
+        """
         # The host appends to its default list, so each call would be slower.
         super().save_and_keep_only(
             *args, importance_keys=list(importance_keys), **kwargs
@@ -81,7 +106,18 @@ class AtomicCheckpointer(Checkpointer):
         return _unfinished(super()._custom_checkpoint_dirpath(name))
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Load a checkpoint like ``Checkpointer``; name a damaged one."""
+        """Load a checkpoint like ``Checkpointer``; name a damaged one.
+
+        Arguments
+        ---------
+        checkpoint : Checkpoint
+            Which one.
+
+        Raises
+        ------
+        TrainingError
+            If it cannot be loaded.
+        """
         with loading(checkpoint.path):
             super().load_checkpoint(checkpoint)
 
@@ -164,6 +200,11 @@ def load_final_average(
     -------
     list of Checkpoint
         Those averaged, the most recent one first.
+
+    Raises
+    ------
+    TrainingError
+        If there is no checkpoint.
 
     Example
     -------

@@ -194,5 +194,12 @@ def speech_dataset(
 
 
 def cached_reader() -> Callable[[str], Tensor]:
-    """Read audio, and keep what was read in memory."""
+    """Read audio, and keep what was read in memory.
+
+    Returns
+    -------
+    callable
+        Path to waveform, (samples,). The same path gives the same tensor,
+        which must not be changed.
+    """
     return functools.cache(read_audio)

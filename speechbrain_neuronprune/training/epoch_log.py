@@ -33,13 +33,25 @@ class EpochLog:
         self.path = Path(path)
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line at the end, in one go."""
+        """Write one line at the end, in one go.
+
+        Arguments
+        ---------
+        line : dict
+            The epoch's figures, finite ones.
+        """
         text = json.dumps(line, allow_nan=False) + "\n"
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(text)
 
     def lines(self) -> list[dict[str, Any]]:
-        """The complete lines; a kill may have torn the last one."""
+        """The complete lines; a kill may have torn the last one.
+
+        Returns
+        -------
+        list of dict
+            In the order of the file; empty if there is no file.
+        """
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8")
@@ -47,7 +59,13 @@ class EpochLog:
         return [json.loads(line) for line in complete if line.endswith("\n")]
 
     def drop_after(self, epoch: int) -> None:
-        """Forget what followed an epoch, as a resumed run does it again."""
+        """Forget what followed an epoch, as a resumed run does it again.
+
+        Arguments
+        ---------
+        epoch : int
+            The last one that stays.
+        """
         if not self.path.exists():
             return
         kept = [line for line in self.lines() if line["epoch"] <= epoch]

@@ -68,9 +68,17 @@ class ErrorRates:
         return self.characters.summarize("error_rate")
 
     def as_dict(self) -> dict[str, Any]:
-        """Both rates, and of every utterance ``[errors, words]`` and, under
-        ``characters``, ``[errors, characters]``, so that differences between
-        models can be tested pair by pair; for JSON."""
+        """Both rates and the counts of every utterance, for JSON.
+
+        By the counts, differences between models can be tested pair by pair.
+
+        Returns
+        -------
+        dict of str to Any
+            ``wer`` and ``cer`` in per cent; ``utterances``, with ``[errors,
+            words]`` of each, and ``characters``, with ``[errors,
+            characters]``.
+        """
         return {
             "wer": self.wer,
             "cer": self.cer,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import speechbrain as sb
-from hyperpyyaml import resolve_references
+from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.logger import get_logger
@@ -68,6 +68,37 @@ def beginning(path: PathLike) -> Iterator[None]:
         raise TrainingError(
             f"The yaml {path} has no entry {name} to be changed; {remedy}"
         ) from error
+
+
+def load_hparams(path: PathLike, overrides: Any) -> dict[str, Any]:
+    """Load a recipe's yaml and make its output folder.
+
+    Arguments
+    ---------
+    path : path-like
+        The yaml file.
+    overrides : str or mapping
+        Other values of its entries.
+
+    Returns
+    -------
+    dict
+        Entry to what it describes.
+
+    Raises
+    ------
+    TrainingError
+        If the yaml cannot be read or changed so, or the folder not be made.
+    """
+    with beginning(path):
+        with open(path, encoding="utf-8") as file:
+            hparams = load_hyperpyyaml(file, overrides)
+        sb.create_experiment_directory(
+            experiment_directory=hparams["output_folder"],
+            hyperparams_to_save=path,
+            overrides=overrides,
+        )
+    return hparams
 
 
 def given(run_opts: RunOptions | Mapping[str, Any] | None) -> dict[str, Any]:

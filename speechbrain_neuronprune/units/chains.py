@@ -316,8 +316,28 @@ def members(container: nn.Module, link: Link) -> list[nn.Module]:
 
 
 def chain_vectors(container: nn.Module) -> list[UnitVector]:
-    """Unit n owns row n of its layer, its bias entry, its entries of the norms
-    and activations that follow, and its columns of the next layer."""
+    """The vectors of units in a container.
+
+    Unit n owns row n of its layer, its bias entry, its entries of the norms
+    and activations that follow, and its columns of the next layer.
+
+    Arguments
+    ---------
+    container : nn.Module
+        A container that runs in order.
+
+    Returns
+    -------
+    list of UnitVector
+        In forward order, one per link.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    >>> [vector] = chain_vectors(model)
+    >>> [one.parameter for one in vector.slices]
+    ['0.weight', '0.bias', '2.weight']
+    """
     return [_vector(container, link) for link in links(container)]
 
 

@@ -58,7 +58,25 @@ class UnitVector:
 
 
 def join(path: str, name: str) -> str:
-    """The dotted path of a part of what is at ``path`` ("" is the root)."""
+    """The dotted path of a part of what is at ``path`` ("" is the root).
+
+    Arguments
+    ---------
+    path : str
+        Dotted path of a module.
+    name : str
+        Dotted name in that module.
+
+    Returns
+    -------
+    str
+        The dotted path.
+
+    Example
+    -------
+    >>> join("encoder", "0.weight"), join("", "weight")
+    ('encoder.0.weight', 'weight')
+    """
     return f"{path}.{name}" if path else name
 
 
@@ -90,7 +108,24 @@ def entry_of(layer: nn.Module, name: str) -> Tensor | None:
 
 
 def column(index: Tensor) -> Tensor:
-    """(units,) -> (units, 1): one position per unit."""
+    """Make a column of positions, one per unit.
+
+    Arguments
+    ---------
+    index : torch.Tensor
+        Long, (units,).
+
+    Returns
+    -------
+    torch.Tensor
+        Long, (units, 1), as ``ParameterSlice`` wants it.
+
+    Example
+    -------
+    >>> column(torch.arange(2))
+    tensor([[0],
+            [1]])
+    """
     return index.reshape(-1, 1)
 
 

@@ -26,7 +26,6 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataio import read_audio
 from speechbrain.utils.distributed import run_on_main
@@ -40,23 +39,10 @@ from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.processes import join_processes
 from speechbrain_neuronprune.training.dataio import cached_reader, read_rows
 from speechbrain_neuronprune.training.experiment import (
-    beginning,
     check_precision,
     device_of,
+    load_hparams,
 )
-
-
-def load_hparams(hparams_file, overrides):
-    """Load the yaml file and make the output folder."""
-    with beginning(hparams_file):
-        with open(hparams_file, encoding="utf-8") as fin:
-            hparams = load_hyperpyyaml(fin, overrides)
-        sb.create_experiment_directory(
-            experiment_directory=hparams["output_folder"],
-            hyperparams_to_save=hparams_file,
-            overrides=overrides,
-        )
-    return hparams
 
 
 def check_target(hparams):

@@ -28,7 +28,6 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 from librispeech_layout_prepare import prepare_librispeech_layout
 from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import make_dataloader
@@ -49,11 +48,11 @@ from speechbrain_neuronprune.training.dataio import (
     with_tokens,
 )
 from speechbrain_neuronprune.training.experiment import (
-    beginning,
     check_cache,
     check_length,
     check_precision,
     debugging_apart,
+    load_hparams,
 )
 from speechbrain_neuronprune.training.starting_point import open_starting_point
 from speechbrain_neuronprune.training.tokens import (
@@ -63,19 +62,6 @@ from speechbrain_neuronprune.training.tokens import (
 )
 
 TRAIN_CSV = "all-training-splits.csv"
-
-
-def load_hparams(hparams_file, overrides):
-    """Load the yaml file and make the output folder."""
-    with beginning(hparams_file):
-        with open(hparams_file, encoding="utf-8") as fin:
-            hparams = load_hyperpyyaml(fin, overrides)
-        sb.create_experiment_directory(
-            experiment_directory=hparams["output_folder"],
-            hyperparams_to_save=hparams_file,
-            overrides=overrides,
-        )
-    return hparams
 
 
 def open_start(hparams):
