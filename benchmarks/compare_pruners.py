@@ -53,11 +53,13 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import real_speech
+from matplotlib import colormaps
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
 from real_speech import (
     DECISION,
@@ -428,21 +430,27 @@ def plot(rows: list[dict[str, Any]], path: Path, unit: str = "word") -> None:
     with plot_style():
         figure = new_figure(4.5 * len(splits), 3.6)
         axes = figure.subplots(1, len(splits), squeeze=False)[0]
+        methods = dict.fromkeys(row["method"] for row in rows)
+        colours = cycle(colormaps["tab10"].colors)
+        looks = dict(zip(methods, colours, strict=False))
         for axis, split in zip(axes, splits, strict=True):
-            for method in dict.fromkeys(row["method"] for row in rows):
+            for place, (method, colour) in enumerate(looks.items()):
                 mine = [row for row in rows if row["method"] == method]
+                # Beside each other, or their spreads would hide one another
+                aside = place - len(looks) / 2
                 axis.errorbar(
-                    [100 * row["share"] for row in mine],
+                    [100 * row["share"] + aside for row in mine],
                     [row[split]["mean"] for row in mine],
                     [row[split]["spread"] for row in mine],
                     marker="o",
                     capsize=2,
+                    color=colour,
                     label=method,
                 )
             axis.set_title(split)
             axis.set_xlabel("parameters, % of dense")
             axis.set_ylabel(f"{unit} error rate, %")
-        axes[-1].legend(frameon=False)
+        axes[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         with atomic_path(path) as temporary:
             figure.savefig(
                 temporary, format="png", dpi=150, bbox_inches="tight"
