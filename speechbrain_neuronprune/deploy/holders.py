@@ -62,6 +62,37 @@ def tensors_of(network: nn.Module, group: UnitGroup) -> list[Tensor]:
     return [entry_of(layer, one.parameter) for one in group.slices]
 
 
+def holding(
+    tensors: Iterable[Tensor], modules: Mapping[str, nn.Module]
+) -> set[str]:
+    """Which modules hold any of some tensors.
+
+    Arguments
+    ---------
+    tensors : iterable of torch.Tensor
+        Parameters or buffers.
+    modules : mapping
+        Name to module.
+
+    Returns
+    -------
+    set of str
+        Names.
+
+    Example
+    -------
+    >>> modules = {"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)}
+    >>> holding([modules["b"].bias], modules)
+    {'b'}
+    """
+    wanted = set(map(id, tensors))
+    return {
+        name
+        for name, module in modules.items()
+        if wanted & set(map(id, _tensors(module)))
+    }
+
+
 def check_loaded(
     network: nn.Module,
     groups: Iterable[UnitGroup],

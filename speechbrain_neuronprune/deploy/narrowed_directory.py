@@ -12,7 +12,7 @@ Authors
 """
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -40,12 +40,13 @@ from speechbrain_neuronprune.deploy.holders import (
     check_holders,
     check_loaded,
     groups_cut,
+    holding,
     tensors_of,
 )
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.units import UnitGroup, count_parameters
+from speechbrain_neuronprune.units import count_parameters
 
 logger = get_logger(__name__)
 
@@ -105,16 +106,18 @@ def write_narrowed_directory(
         )
     plan.check(network)
     pretrainer = recogniser.hparams.pretrainer
-    groups = groups_cut(network, plan)
-    check_loaded(network, groups, loaded_modules(pretrainer))
+    groups, loaded = groups_cut(network, plan), loaded_modules(pretrainer)
+    check_loaded(network, groups, loaded)
     check_holders(network, groups, recogniser.mods)
-    pruned = _files_of(network, groups, pretrainer)
+    cut = [one for group in groups for one in tensors_of(network, group)]
+    pruned = holding(cut, loaded)
     recipe = narrowed_recipe(
         (folder / RECIPE).read_text(encoding="utf-8"),
         _by_module(recogniser.mods, network, plan.widths(network)),
         {name: name in pruned for name in _files(pretrainer)},
     )
     text = _narrow(recogniser, network, plan, folder)
+    _check_replaced(holding(cut, {**loaded, **recogniser.mods}), folder)
     _warn_of_paths(recipe, folder)
     try:
         with whole_directory(output) as temporary:
@@ -136,19 +139,23 @@ def _narrow(
     """Narrow the network; return the new directory's card."""
     dense, before = count_parameters(network), dict(recogniser.mods.items())
     narrowed = compaction.narrow(network, plan.keep)
-    replaced = [n for n, one in before.items() if recogniser.mods[n] is not one]
-    if narrowed is not network or replaced:
-        raise ExportError(
-            f"The module {' '.join(replaced) or 'network'} of {folder} is a "
-            "single layer and would be replaced by another one, which its "
-            "yaml cannot say; let it be part of a module."
-        )
+    others = [n for n, one in before.items() if recogniser.mods[n] is not one]
+    _check_replaced(others or ["network"] * (narrowed is not network), folder)
     return TEXT.format(
         name=folder.resolve().name,
         kept=count_parameters(network),
         dense=dense,
         card=f", in `{DENSE_CARD}`," if (folder / CARD).is_file() else "",
     )
+
+
+def _check_replaced(names: Iterable[str], folder: Path) -> None:
+    if names := sorted(names):
+        raise ExportError(
+            f"The module {', '.join(names)} of {folder} is a single layer that "
+            "would be replaced by another one, which its yaml cannot say; let "
+            "some of its units stay."
+        )
 
 
 def narrowed_recipe(
@@ -250,18 +257,6 @@ def _files(pretrainer: Pretrainer) -> dict[str, Path]:
         name: Path(pretrainer.paths[name])
         for name in pretrainer.loadables
         if pretrainer.is_loadable(name)
-    }
-
-
-def _files_of(
-    network: nn.Module, groups: list[UnitGroup], pretrainer: Pretrainer
-) -> set[str]:
-    """The files that hold any of the weights that become smaller."""
-    cut = {id(one) for group in groups for one in tensors_of(network, group)}
-    return {
-        name
-        for name, module in loaded_modules(pretrainer).items()
-        if cut & {id(one) for one in (*module.parameters(), *module.buffers())}
     }
 
 

@@ -294,6 +294,32 @@ def test_a_single_layer_without_units_is_refused(tmp_path):
         )
 
 
+def test_a_layer_that_a_file_is_loaded_into_and_that_goes_is_refused(tmp_path):
+    """The file would be loaded into a layer that nothing uses any more."""
+    kind = "speechbrain.lobes.models.transformer.Conformer.ConvolutionModule"
+    text = (
+        f"conv: !new:{kind} [4, 3]\nnet: {CHAIN}    - !ref <conv>\n"
+        f"modules: {{net: !ref <net>}}\npretrainer: {PRETRAINER}\n"
+        "    loadables: {conv: !ref <conv>}\n"
+    )
+    folder = directory(tmp_path, text, conv=ConvolutionModule(4, 3))
+    for keep in (torch.arange(4) < 2, torch.zeros(4, dtype=torch.bool)):
+        recogniser = load_model(folder, interface=Pretrained)
+        [name] = find_units(recogniser.mods)
+        where = (folder, recogniser, recogniser.mods)
+        plan, small = PruningPlan({name: keep}), tmp_path / "small"
+        if keep.any():
+            write_narrowed_directory(*where, plan, small)
+            masked = load_model(folder, interface=Pretrained)
+            apply_masks(masked.mods, plan)
+            x = torch.randn(2, 9, 4)
+            found = load_model(small, interface=Pretrained).mods.net(x)
+            torch.testing.assert_close(found, masked.mods.net(x))
+        else:
+            with pytest.raises(ExportError, match="module conv of .* single"):
+                write_narrowed_directory(*where, plan, small)
+
+
 FORMS = {
     "mapping": "\n    loadables: {net: !ref <net>}",
     "list": "\n    - null\n    - {net: !ref <net>}\n    - {net: hub/net.ckpt}",
