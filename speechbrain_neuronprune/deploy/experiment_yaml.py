@@ -20,6 +20,7 @@ from speechbrain_neuronprune.deploy.directory import ATTACH
 from speechbrain_neuronprune.errors import ExperimentError
 
 NARROW = "!apply:speechbrain_neuronprune.deploy.experiment.narrow_by_plan"
+STEER = ".steer_size"
 NARROWED = "narrowed"
 PLAN = "plan.json"
 RECIPE = "hyperparams.yaml"
@@ -230,9 +231,10 @@ def dump(recipe: CommentedMap) -> str:
 
 
 def _without_gates(node: Any) -> Any:
-    """What gates were attached to, in place of the attaching."""
+    """What gates were attached to, in place of the attaching, and what was
+    steered in place of the steering."""
     tag = getattr(node, "tag", None)
-    if tag is None or not str(tag.value).endswith(ATTACH):
+    if tag is None or not str(tag.value).endswith((ATTACH, STEER)):
         return node
     return node["model"] if isinstance(node, CommentedMap) else node[0]
 

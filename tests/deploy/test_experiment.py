@@ -301,6 +301,22 @@ def test_wrapped_models_are_unwrapped(attached, tmp_path):
     assert load_hyperpyyaml(made)["model"].weight.shape == (3, 2)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_compact_experiment_is_not_steered(named, tmp_path):
+    """Its model has no gates."""
+    network = f"{ATTACH} [{LINEAR}, {SCHEDULE} {{}}]"
+    steer = "!apply:speechbrain_neuronprune.steer_size"
+    text = NETWORK.format(network, folder=tmp_path) + (
+        f"steered: {steer} {{model: !ref <model>, target_parameters: 0.5}}\n"
+        if named
+        else f"steered: {steer} [!ref <model>, 0.5]\n"
+    )
+    made = compact_recipe(text, "model", "checkpointer", tmp_path)
+    assert "steer_size" not in made
+    hparams = load_hyperpyyaml(made.partition("narrowed:")[0])
+    assert hparams["steered"] is hparams["model"]
+
+
 def test_shared_paths_are_moved_once(tmp_path):
     """Also if the new folder is in the old one."""
     text = "output_folder: /a\nopts: &opts {path: /a/b}\nmore: *opts\n"
