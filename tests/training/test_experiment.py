@@ -13,6 +13,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechbrain_neuronprune import RetentionSchedule
 from speechbrain_neuronprune.brains import AdaptiveDropoutMixin
+from speechbrain_neuronprune.brains.adaptive_dropout import DEFAULTS
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.training.experiment import (
     beginning,
@@ -86,8 +87,8 @@ class Brain(AdaptiveDropoutMixin):
     debug = test_only = False
 
     def __init__(self, **hparams):
-        counter = {"epoch_counter": EpochCounter(5)}
-        self.hparams = SimpleNamespace(**counter, **hparams)
+        given = {"epoch_counter": EpochCounter(5), **hparams}
+        self.hparams = SimpleNamespace(**DEFAULTS | given)
 
 
 @pytest.mark.parametrize(
