@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.files import PathLike, write_json
+from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.selection import Selection, solve_for_parameters
 from speechbrain_neuronprune.units import supported_units
 
 FORMAT = "speechbrain-neuronprune plan"
 VERSION = 1
+
+logger = get_logger(__name__)
 
 SELECTION_PARTS = ("hypo", "hyper", "medium")
 
@@ -110,6 +114,7 @@ class PruningPlan:
                 f"This {type(model).__name__} has no adaptive dropout to read "
                 "a plan from; call attach_adaptive_dropout and train first."
             )
+        _warn_if_still(gates)
         scores = {name: gate.beta().detach() for name, gate in gates.items()}
         if threshold is None and target_parameters is None:
             for name, gate in gates.items():
@@ -380,6 +385,17 @@ class PruningPlan:
                 name: _from_ranges(group["kept"], group["units"])
                 for name, group in groups.items()
             }
+        )
+
+
+def _warn_if_still(gates: Mapping[str, AdaptiveDropout]) -> None:
+    """Training may have passed c(t) by without anybody noticing."""
+    if all(gate.schedule.step == 0 for gate in gates.values()):
+        logger.warning(
+            "The schedule of the retention logits is at step 0, so nothing "
+            "was learned about the units; attach the gates with gamma=, put "
+            "AdaptiveDropoutMixin in front of the Brain, or call "
+            "schedule.advance() after every optimiser step."
         )
 
 

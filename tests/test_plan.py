@@ -125,6 +125,18 @@ def test_balanced_heads_are_equally_wide(gated):
     assert got == pytest.approx(wanted, rel=0.05)
 
 
+def test_gates_that_no_schedule_has_moved_are_told(make_encoder, caplog):
+    schedule = RetentionSchedule(steps=5)
+    encoder = attach_adaptive_dropout(make_encoder(num_layers=1), schedule)
+    with caplog.at_level("WARNING"):
+        PruningPlan.from_retention(encoder)
+        assert "the retention logits is at step 0" in caplog.text
+        caplog.clear()
+        schedule.advance()
+        PruningPlan.from_retention(encoder)
+    assert caplog.text == ""
+
+
 def test_a_model_without_gates_has_no_retention(make_encoder):
     with pytest.raises(PlanError, match="no adaptive dropout"):
         PruningPlan.from_retention(make_encoder())
