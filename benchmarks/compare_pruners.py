@@ -15,6 +15,8 @@ steered           the same, with c(t) led to where the threshold leaves the size
                   (steer_size: True), and the threshold at even odds (c_end: 0)
 informed          the same, with logits that begin, when c(t) begins to decline,
                   with the order of the importance that open gates have noted
+informed slow     the same with a tenth of the learning rate of the logits:
+                  they then remember what they began with
 hard concrete     gates of L0 regularisation at the same places, with Lagrange
                   multipliers for the size (Louizos et al. 2018, Wang et al.
                   2020)
@@ -84,6 +86,7 @@ SIZES = (0.46, 0.3, 0.15)
 NARROW = {0.46: (64, 256), 0.3: (52, 200), 0.15: (36, 136)}
 SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
 OURS, STEERED, INFORMED = "adaptive dropout", "steered", "informed"
+SLOW = "informed slow"
 PAPER = "paper"
 REFERENCE = INFORMED  # ours that did best on dev: others are compared with it
 HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
@@ -93,15 +96,17 @@ YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
 # Nothing pulls the logits towards c(t)
 STILL = {"logits_pull": 0.0}
 OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
+INFORM = {
+    "steer_size": True,
+    "c_end": 0.0,
+    "gate": f"{PACKAGE}.gates.informed.InformedDropout",
+}
 # Method: what it changes in the yaml
 METHODS: dict[str, dict[str, Any]] = {
     OURS: {},
     STEERED: {"steer_size": True, "c_end": 0.0},
-    INFORMED: {
-        "steer_size": True,
-        "c_end": 0.0,
-        "gate": f"{PACKAGE}.gates.informed.InformedDropout",
-    },
+    INFORMED: INFORM,
+    SLOW: {**INFORM, "logits_lr": 0.001},
     HARD_CONCRETE: {
         **STILL,
         "c_start": 3.0,
@@ -145,7 +150,7 @@ def pruned_arm(method: str, size: float) -> Arm:
         return Arm(YAML, changes, DECISION, OURS, DECISION["settle_step"])
     if method == STEERED:
         return Arm(YAML, changes, DECISION, OURS, DECISION["hold_steps"])
-    if method == INFORMED:
+    if method in (INFORMED, SLOW):
         return Arm(RIVALS, changes, DECISION, DENSE, DECISION["hold_steps"])
     if method == HARD_CONCRETE:
         return Arm(RIVALS, changes, DECISION, method, DECISION["hold_steps"])

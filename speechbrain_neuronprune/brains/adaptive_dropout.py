@@ -182,6 +182,13 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
                 "in the bases."
             )
 
+    def _renew_logits_settings(self) -> None:
+        """What the hyperparameters say of the logits' optimiser counts, also
+        where a checkpoint of before says otherwise: no schedule changes it."""
+        if self.schedule is not None:
+            for group in self.logits_optimizer.param_groups:
+                group.update(self.logits_optimizer.defaults)
+
     def _make_recoverable(self, name: str, thing: Any) -> None:
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable(name, thing)
@@ -335,6 +342,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
         self._check_informing()
         super().on_fit_start()
         self._refuse_bypassed_optimizer()
+        self._renew_logits_settings()
         draw_apart()
         self._stay_informed()
         if self.schedule is not None and self._settling_is_due:

@@ -111,7 +111,8 @@ def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
 
 def _from_model(path: str, device: str) -> Source:
     # The yaml may name classes of a file beside it, as for foreign_class.
-    sys.path.append(path)
+    if path not in sys.path:
+        sys.path.append(path)
     recogniser = load_model(path, device, Pretrained, AS_WRITTEN)
     network = getattr(recogniser.mods, "encoder", recogniser.mods)
     if not supported_units(network):

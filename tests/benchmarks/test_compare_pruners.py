@@ -223,7 +223,7 @@ def test_arms_of_a_trunk_are_equal_until_the_decision(script):
             trunk = script.TRUNKS[arm.trunk]
             # Logits of a gate that becomes informed do not learn before
             late = (
-                LATE | {"gate", "logits_pull"}
+                LATE | {"gate", "logits_pull", "logits_lr"}
                 if "Informed" in str(arm)
                 else LATE
             )

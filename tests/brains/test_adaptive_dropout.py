@@ -262,6 +262,20 @@ def test_a_run_that_goes_on_with_an_earlier_settle_step_is_settled(make_brain):
         assert not gate.logits.requires_grad
 
 
+def test_a_run_that_goes_on_takes_the_logits_settings_that_it_is_given(
+    make_brain,
+):
+    """A checkpoint's would go before them, and nobody would notice."""
+    fit(make_brain(epochs=1))
+    other = partial(torch.optim.Adam, lr=0.5, weight_decay=0.3)
+    brain = make_brain(epochs=2, rule={**RULE, "logits_opt_class": other})
+    fit(brain)
+    [group] = brain.logits_optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.3)
+    [state, *_] = brain.logits_optimizer.state.values()
+    assert state["step"] == 2 * BATCHES  # what it remembers stays
+
+
 def test_the_final_phase_waits_for_settling(make_brain):
     brain = make_brain(settle_step=6)
     brain.schedule.advance(5)
