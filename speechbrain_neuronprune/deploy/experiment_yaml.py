@@ -179,7 +179,7 @@ def keywords(recipe: CommentedMap, name: str, kind: type) -> CommentedMap:
     if not isinstance(recipe.get(name), CommentedMap):
         raise ExperimentError(
             f"The entry {name} of the yaml is no {kind.__name__} with its "
-            f"arguments; write it as !new: with a mapping."
+            "arguments; write it as !new: with a mapping."
         )
     return recipe[name]
 
