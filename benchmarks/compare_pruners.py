@@ -39,10 +39,10 @@ The rank of a method is that of its error rate among all methods of its size,
 mean over the seeds that all of them have.
 
 Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
-the plot are made; with --show, from that file alone. Runs that have a line are
-not run again, wherever that was, and one that was stopped goes on where it
-stopped. With --show FILE --characters, errors are counted in characters. The
-rest is as in real_speech.py.
+the plot are made. Runs that have a line are not run again, wherever that was,
+and one that was stopped goes on where it stopped. With --show FILE the table is
+printed from such a file alone, --characters counts errors in characters, and
+--plot PNG draws it. The rest is as in real_speech.py.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -51,7 +51,6 @@ Authors
 import argparse
 import copy
 import json
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -92,7 +91,7 @@ REFERENCE = INFORMED  # ours that did best on dev: others are compared with it
 HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
 
 PACKAGE = "!name:speechbrain_neuronprune"
-YAML, RIVALS = "conformer_ctc_mini", "conformer_ctc_mini_rivals"
+YAML = "conformer_ctc_mini"
 # Nothing pulls the logits towards c(t)
 STILL = {"logits_pull": 0.0}
 OPEN = {**STILL, "gate": f"{PACKAGE}.gates.open_gate.OpenGate"}
@@ -133,7 +132,7 @@ AT_ONCE = {"hold_steps": 0, "decline_steps": 1, "settle_step": 1}
 class Arm(NamedTuple):
     """One of the trainings that are compared."""
 
-    yaml: str
+    # What it changes in the yaml
     changes: dict[str, Any]
     # When its units are decided, in shares of the steps
     decision: dict[str, float]
@@ -147,20 +146,20 @@ def pruned_arm(method: str, size: float) -> Arm:
     sizes = {"target_parameters": size, "other_targets": [size]}
     changes = {**GATES, **sizes, **METHODS[method], "shrink": True}
     if method == OURS:
-        return Arm(YAML, changes, DECISION, OURS, DECISION["settle_step"])
+        return Arm(changes, DECISION, OURS, DECISION["settle_step"])
     if method == STEERED:
-        return Arm(YAML, changes, DECISION, OURS, DECISION["hold_steps"])
+        return Arm(changes, DECISION, OURS, DECISION["hold_steps"])
     if method in (INFORMED, SLOW):
-        return Arm(RIVALS, changes, DECISION, DENSE, DECISION["hold_steps"])
+        return Arm(changes, DECISION, DENSE, DECISION["hold_steps"])
     if method == HARD_CONCRETE:
-        return Arm(RIVALS, changes, DECISION, method, DECISION["hold_steps"])
-    return Arm(RIVALS, changes, DECISION, DENSE, DECISION["settle_step"])
+        return Arm(changes, DECISION, method, DECISION["hold_steps"])
+    return Arm(changes, DECISION, DENSE, DECISION["settle_step"])
 
 
 def whole_arm(trunk: str | None = None, **widths: int) -> Arm:
     """One that keeps all its units: its gates are settled open at once."""
     changes = {**GATES, **OPEN, **AT_ONCE, "target_parameters": 1.0, **widths}
-    return Arm(RIVALS, changes, {}, trunk, DECISION["settle_step"])
+    return Arm(changes, {}, trunk, DECISION["settle_step"])
 
 
 def paper_arm() -> Arm:
@@ -171,7 +170,7 @@ def paper_arm() -> Arm:
         "target_parameters": max(SIZES),
         "other_targets": list(SIZES),
     }
-    return Arm(YAML, changes, FAITHFUL)
+    return Arm(changes, FAITHFUL)
 
 
 ARMS: dict[str, Arm] = {
@@ -237,7 +236,7 @@ def train_trunk(options: argparse.Namespace, arm: Arm, seed: int) -> None:
         "other_targets": [],
     }
     with TRAINING_TRUNKS[arm.trunk, seed]:
-        run_recipe(options, trunk_name(arm), seed, trunk.yaml, changes)
+        run_recipe(options, trunk_name(arm), seed, YAML, changes)
 
 
 def log_of(output: Path) -> EpochLog:
@@ -258,7 +257,7 @@ def train(options: argparse.Namespace, arm: str, seed: int) -> None:
             run_folder(options.output, arm, seed),
             shared_epochs(mine, options.steps),
         )
-    run_recipe(options, arm, seed, mine.yaml, request(mine, options.steps))
+    run_recipe(options, arm, seed, YAML, request(mine, options.steps))
     with WRITING:
         log.append(read_run(options, arm, seed))
 
@@ -462,8 +461,10 @@ def plot(rows: list[dict[str, Any]], path: Path, unit: str = "word") -> None:
             )
 
 
-def show(path: Path, characters: bool = False) -> None:
-    """Print the table, and draw the plot beside the file."""
+def show(
+    path: Path, picture: Path | None = None, characters: bool = False
+) -> None:
+    """Print the table of a file of runs, and draw it if there is a place."""
     lines = EpochLog(path).lines()
     if not any(line["arm"] == DENSE for line in lines):
         raise SystemExit(f"{path} has no finished run of the arm {DENSE!r}.")
@@ -471,24 +472,41 @@ def show(path: Path, characters: bool = False) -> None:
     if characters:
         lines, unit = counting_characters(lines), "character"
     rows = summarize(lines)
-    plot(rows, path.with_suffix(".png"), unit)
+    if picture is not None:
+        plot(rows, picture, unit)
     print(markdown(rows, f"{unit[0].upper()}ER"))
 
 
+def show_options() -> argparse.ArgumentParser:
+    """Options of a table that is made without training."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE", help="only print FILE's table"
+    )
+    parser.add_argument(
+        "--characters", action="store_true", help="with --show, count them"
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="with --show, draw it there"
+    )
+    return parser
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    return real_speech.parse(arguments, __doc__, ARMS)
+    """Read the command line of trainings."""
+    return real_speech.parse(arguments, __doc__, ARMS, [show_options()])
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["--show"]:
-        show(Path(arguments[1]), characters="--characters" in arguments)
+    given, _ = show_options().parse_known_args(arguments)
+    if given.show is not None:
+        show(given.show, given.plot, given.characters)
         return
     options = parse(arguments)
     train_all(options, options.arms, train)
-    show(log_of(options.output).path)
+    path = log_of(options.output).path
+    show(path, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Do hyper and hypo neurons adapt as well as all, and forget less at home?
 
-Paper B (arXiv 2001.01755, sec. 6) on real speech, with the controls that it
-lacks. Adapts every model to every domain, without labels, in every way that is
-named below, and measures it at home and in the domain, before and after.
-Prints mean and spread of the word error rates over models, and paired
+Mitra and Franco (arXiv 2001.01755, sec. 6) on real speech, with the controls
+that they lack. Adapts every model to every domain, without labels, in every way
+that is named below, and measures it at home and in the domain, before and
+after. Prints mean and spread of the word error rates over models, and paired
 bootstrap intervals of the differences to updating everything (A) and to random
 neurons.
 

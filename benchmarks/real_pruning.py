@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Does removing hyper and hypo neurons help in new domains?
 
-Paper B (arXiv 2001.01755, sec. 5) on real speech: it removes 2 to 12 % of the
-neurons of a layer, and says that hypo and hyper neurons are best removed in new
-domains, and that the medium ones are fatal to lose. Reads analyses of several
-models, one folder each, and puts them together: for every part of the ranking
-and every share, the change of the word error rate at home and in the new
-domains, pooled over models, with paired bootstrap intervals over utterances.
+Mitra and Franco (arXiv 2001.01755, sec. 5) on real speech: they remove 2 to 12
+% of the neurons of a layer, and say that hypo and hyper neurons are best
+removed in new domains, and that the medium ones are fatal to lose. Reads
+analyses of several models, one folder each, and puts them together: for every
+part of the ranking and every share, the change of the word error rate at home
+and in the new domains, pooled over models, with paired bootstrap intervals over
+utterances.
 
     for seed in 1 2 3; do
         neuronprune analyze MODEL$seed --output ANALYSIS$seed ...

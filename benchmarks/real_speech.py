@@ -304,9 +304,12 @@ def parse(
     arguments: list[str] | None = None,
     description: str = __doc__,
     arms: Iterable[str] = ARMS,
+    parents: Iterable[argparse.ArgumentParser] = (),
 ) -> argparse.Namespace:
     """Read the command line; unknown options go to the recipe."""
-    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        description=description.split("\n\n")[0], parents=list(parents)
+    )
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--output", type=Path, default=Path("results/words"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Does learned retention remove hypo units only, or hyper ones too?
 
-Adaptive dropout learns for every unit whether to retain it; paper B ranks
-units by their saliency afterwards. On one trained model this compares the two,
-over the hidden units of its feed-forward layers: per layer the rank
-correlation of the retention logit with each saliency, and, over all layers,
-the share of units removed per tenth of the ranking (first tenth hypo, last
-tenth hyper). Saliency is measured with every unit open, on the development
-splits.
+Adaptive dropout learns for every unit whether to retain it; Mitra and Franco
+rank units by their saliency afterwards. On one trained model this compares the
+two, over the hidden units of its feed-forward layers: per layer the rank
+correlation of the retention logit with each saliency, and, over all layers, the
+share of units removed per tenth of the ranking (first tenth hypo, last tenth
+hyper). Saliency is measured with every unit open, on the development splits.
 
     python benchmarks/retention_and_saliency.py results/mini
 

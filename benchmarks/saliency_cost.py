@@ -25,8 +25,8 @@ units and inputs: exactly as many multiplications as the layer itself. What
 estimates from less speech lose, saliency_estimates.py says; obs is reported
 apart.
 
-The models are the time-frequency CNN of paper B, a Conformer encoder, of
-which the feed-forward units are measured, and a CRDNN. A fifth of the frames
+The models are the time-frequency CNN of Mitra and Franco, a Conformer encoder,
+of which the feed-forward units are measured, and a CRDNN. A fifth of the frames
 is padding.
 
 Authors

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What do selective updates and domain patches cost?
 
-Claims, for the time-frequency CNN of paper B and 12 % of the neurons of its
-first two layers (8 % hypo, 4 % hyper):
+Claims, for the time-frequency CNN of Mitra and Franco and 12 % of the neurons
+of its first two layers (8 % hypo, 4 % hyper):
 
 1. A selective training step (forward, backward, Adam) takes no longer than a
    full one.
@@ -51,7 +51,7 @@ BAR = 1.0
 SHARE_BAR = 0.12
 LAYERS = ("fc.linear1", "fc.linear2")
 BANDS = 40
-TARGETS = 3125  # states in paper B
+TARGETS = 3125  # states in Mitra and Franco
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Size:
 SIZES = {
     "tiny": Size(2, 25, 2, 3, 8, batch=2, frames=10, rounds=3),
     "3x1024": Size(3, 1024, 16, 64, 41, batch=8, frames=100, rounds=25),
-    # Paper B: 75 and 200 filters, minibatches of 256 frames.
+    # Mitra and Franco: 75 and 200 filters, minibatches of 256 frames.
     "4x2048": Size(4, 2048, 75, 200, TARGETS, batch=2, frames=128, rounds=15),
 }
 

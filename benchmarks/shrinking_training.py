@@ -38,7 +38,6 @@ import numpy as np
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
 from real_speech import (
     GATES,
-    ROOT,
     STEPS,
     dense_arm,
     difference,
@@ -73,27 +72,23 @@ MEMORY_NOISE = 0.01  # of what the allocator of a process takes
 # ------------------------------------------------------------------ running
 
 
-def yaml_of(arm: str, folder: Path) -> Path:
-    """Write an arm's yaml, with a Brain that measures; without its suffix."""
-    name = "conformer_ctc_mini" + ("_dense" if arm in UNPRUNED else "")
-    text = (ROOT / "hparams" / f"{name}.yaml").read_text(encoding="utf-8")
-    path = folder / "yaml" / (name + ("_fast" if arm == FAST else ""))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text += "\nbrain_class: !name:timed_training.TimedASR\n"
-    text += f"fast_layers: {arm == FAST}\n"
-    path.with_suffix(".yaml").write_text(text, encoding="utf-8")
-    return path.resolve()
+def yaml_of(arm: str) -> str:
+    """The name of an arm's yaml."""
+    return "conformer_ctc_mini" + ("_dense" if arm in UNPRUNED else "")
 
 
 def changes_of(arm: str, options: argparse.Namespace) -> dict[str, Any]:
-    """What an arm changes in its yaml."""
+    """What an arm changes in its yaml: among others, a Brain that measures."""
+    brain = "FastTimedASR" if arm == FAST else "TimedASR"
+    timed = {"brain_class": f"!name:timed_training.{brain}"}
     if arm in UNPRUNED:
         # The yaml's own sizes are those of the same-size control.
-        return training(options.steps, {}) | dense_arm(96, 384)[1]
+        return timed | training(options.steps, {}) | dense_arm(96, 384)[1]
     shares = (options.hold, options.decline, options.settle)
     decision = dict(zip(DECISION, shares, strict=True))
     sizes = {"target_parameters": options.size, "other_targets": [options.size]}
     return {
+        **timed,
         **training(options.steps, decision),
         **GATES,
         **ROUNDED,
@@ -108,8 +103,7 @@ def train(options: argparse.Namespace, arm: str, seed: int) -> None:
     folder = run_folder(options.output, arm, seed)
     if folder.exists() and not (folder / COST).exists():
         shutil.rmtree(folder)
-    yaml = str(yaml_of(arm, options.output))
-    run_recipe(options, arm, seed, yaml, changes_of(arm, options))
+    run_recipe(options, arm, seed, yaml_of(arm), changes_of(arm, options))
 
 
 # ------------------------------------------------------------------ reading

@@ -1,5 +1,13 @@
 """Learned and measured neuron pruning for SpeechBrain models.
 
+Two papers are the source of most of it, and are cited by their authors:
+
+- Kubo, Cai and Bacchiani, "Adaptive Dropout for Pruning Conformers",
+  arXiv 2412.04836, 2024
+- Mitra and Franco, "Investigation and Analysis of Hyper and Hypo Neuron Pruning
+  to Selectively Update Neurons during Unsupervised Adaptation",
+  arXiv 2001.01755, 2020
+
 Authors
  * The speechbrain-neuronprune authors 2026
 """

@@ -36,7 +36,7 @@ def attach_adaptive_dropout(
 ) -> nn.Module:
     """Give every unit of a model a learned retention probability.
 
-    The gates stand at the five places of paper A, sec. 3. The model's own
+    The gates stand at the five places of Kubo et al., sec. 3. The model's own
     parameters keep their names and values, so a checkpoint of the stock model
     loads before or after. Its dropouts become ``QuickDropout``, which draws
     faster on a CPU, other numbers under the same seed.

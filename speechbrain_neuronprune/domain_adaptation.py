@@ -1,4 +1,4 @@
-"""Unsupervised adaptation from beginning to end (paper B, sec. 6).
+"""Unsupervised adaptation from beginning to end (Mitra and Franco, sec. 6).
 
 Label the new domain's speech with the starting model, choose the surest
 utterances, rank the neurons, run the stages, measure before and after, and

@@ -64,9 +64,9 @@ def select_hyper_hypo(
 ) -> dict[str, NeuronSelection]:
     """Choose the least and the most salient neurons of every layer.
 
-    Paper B, sec. 4 and 5: the neurons of one layer are sorted by saliency;
-    the defaults are the shares that it recommends (sec. 5.4). Shares are
-    rounded to whole neurons; equal saliencies count by position.
+    Mitra and Franco, sec. 4 and 5: the neurons of one layer are sorted by
+    saliency; the defaults are the shares that they recommend (sec. 5.4). Shares
+    are rounded to whole neurons; equal saliencies count by position.
 
     Arguments
     ---------
@@ -150,8 +150,8 @@ def medium_like(
 ) -> dict[str, NeuronSelection]:
     """A control: as many neurons from the middle of the ranking.
 
-    Paper B, sec. 5: medium neurons are those left when the bottom and top
-    12 % are excluded. Which of them is inferred: those nearest to the
+    Mitra and Franco, sec. 5: medium neurons are those left when the bottom and
+    top 12 % are excluded. Which of them is inferred: those nearest to the
     middle. The lower ones stand in for hypo, the upper ones for hyper.
 
     Arguments

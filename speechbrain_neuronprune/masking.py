@@ -3,8 +3,8 @@
 A unit that is always on adds a constant to the next layer. Zeroing it is
 then two things at once: the unit stops varying, and the next layer's bias
 shifts. Mean ablation separates them: the removed units are replaced by their
-mean activations, which is a change of the bias. (Ours; paper B removes units
-without it.)
+mean activations, which is a change of the bias. (Ours; Mitra and Franco remove
+units without it.)
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -83,7 +83,7 @@ class PruningPlan:
             A model with adaptive dropout attached.
         threshold : float, optional
             Units with beta < threshold go; by default the c_end of their
-            gate's schedule (paper A, sec. 2.3).
+            gate's schedule (Kubo et al., sec. 2.3).
         target_parameters : int or float, optional
             Instead of a threshold: how many parameters the compact model
             shall have, as a count or as a fraction of the whole model; the
@@ -245,7 +245,7 @@ class PruningPlan:
         selection: Mapping[str, Any],
         remove: str | Iterable[str] = ("hypo", "hyper"),
     ) -> "PruningPlan":
-        """A plan that removes parts of every layer's ranking (paper B,
+        """A plan that removes parts of every layer's ranking (Mitra and Franco,
         sec. 5).
 
         Arguments

@@ -40,7 +40,7 @@ def units(mask):
     ],
 )
 def test_the_papers_shares_of_2048(hypo, hyper, wanted):
-    """Paper B, sec. 5: 2 % of 2048 neurons are 41."""
+    """Mitra and Franco, sec. 5: 2 % of 2048 neurons are 41."""
     scores = {"fc": torch.rand(2048)}
     assert sizes(select_hyper_hypo(scores, hypo, hyper)["fc"]) == wanted
 

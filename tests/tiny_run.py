@@ -69,7 +69,7 @@ def rival_brain(folder: Path, **changes: Any) -> Any:
     decide of its own: tags of yaml, ``!name:package.Class``."""
     overrides = TINY | {"output_folder": str(folder)} | changes
     text = "\n".join(f"{name}: {value}" for name, value in overrides.items())
-    path = HPARAMS / "conformer_ctc_mini_rivals.yaml"
+    path = HPARAMS / "conformer_ctc_mini.yaml"
     with open(path, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, text)
     return make_brain(hparams, {"device": "cpu", "noprogressbar": True})

@@ -21,9 +21,10 @@ def utterance_confidence(
 ) -> Tensor:
     """How clearly the likeliest class leads, on average over an utterance.
 
-    Paper B (sec. 6) selects pseudo-labelled data by the distance between the
-    likeliest target and the next. The distance log p1 - log p2 and its mean
-    over the frames in which the blank is not the likeliest are inferred.
+    Mitra and Franco (sec. 6) select pseudo-labelled data by the distance
+    between the likeliest target and the next. The distance log p1 - log p2 and
+    its mean over the frames in which the blank is not the likeliest are
+    inferred.
 
     Arguments
     ---------

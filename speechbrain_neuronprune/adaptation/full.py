@@ -18,7 +18,9 @@ from speechbrain_neuronprune.errors import SelectionError
 
 
 class FullUpdate:
-    """A model of which every parameter learns (paper B, models A and D).
+    """A model of which every parameter learns.
+
+    Mitra and Franco, models A and D.
 
     It has the methods of ``Adaptation`` that a training needs, so that a
     recipe need not care which of them it is given: ``parameters``,

@@ -35,7 +35,9 @@ class PseudoLabel(NamedTuple):
 def choose_labels(
     labels: Mapping[str, PseudoLabel], fraction: float
 ) -> dict[str, PseudoLabel]:
-    """Keep the utterances that the model is surest of (paper B, sec. 6).
+    """Keep the utterances that the model is surest of.
+
+    Mitra and Franco, sec. 6.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Selective update: only chosen neurons learn (paper B, sec. 6).
+"""Selective update: only chosen neurons learn (Mitra and Franco, sec. 6).
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -143,7 +143,7 @@ def selective_update(
 ) -> SelectiveUpdate:
     """Let only chosen neurons of a model learn.
 
-    Paper B, sec. 6 updates the hyper and hypo neurons by unsupervised
+    Mitra and Franco, sec. 6 update the hyper and hypo neurons by unsupervised
     adaptation. It does not say which parameters those are; that they are the
     incoming weights and the bias of each neuron is inferred. A neuron that
     never fires (a hypo neuron behind a ReLU may be such) has no gradient,

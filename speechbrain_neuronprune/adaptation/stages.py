@@ -1,6 +1,6 @@
 """The stages of an adaptation, and which neurons learn in them.
 
-Paper B's models are lists of stages (sec. 6): A updates everything on
+Mitra and Franco's models are lists of stages (sec. 6): A updates everything on
 pseudo-labels, B the hyper and hypo neurons only, C is B followed by everything
 with replayed source speech, and D does that from the start.
 
@@ -144,8 +144,9 @@ def choose_neurons(
     Arguments
     ---------
     choice : str
-        ``hyper_hypo`` (paper B), ``hypo`` or ``hyper`` alone, ``random`` or
-        ``medium`` ones of the same number, or all neurons of the ``layers``.
+        ``hyper_hypo`` (Mitra and Franco), ``hypo`` or ``hyper`` alone,
+        ``random`` or ``medium`` ones of the same number, or all neurons of the
+        ``layers``.
     scores : mapping of str to torch.Tensor
         What ``rank_neurons`` returned for the layers in question.
     hypo : float

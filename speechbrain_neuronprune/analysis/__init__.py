@@ -1,5 +1,5 @@
 """Which neurons of a recogniser are hyper- and hypo-active, and what removing
-them does at home and in new domains (paper B, sec. 4 and 5).
+them does at home and in new domains (Mitra and Franco, sec. 4 and 5).
 
 ``run`` puts it together: ``speech`` reads splits, ``network`` cuts the
 recogniser where neurons begin, ``ranking`` ranks them, ``removals`` lists what

@@ -60,7 +60,7 @@ def analyse(
     progress: bool = False,
 ) -> dict[str, Any]:
     """Find out which neurons are hyper- and hypo-active, and what removing
-    them does at home and in new domains (paper B, sec. 4 and 5).
+    them does at home and in new domains (Mitra and Franco, sec. 4 and 5).
 
     What has been measured is kept, so that a run which was interrupted goes
     on where it was.

@@ -22,10 +22,10 @@ class AnalysisSettings:
     Arguments
     ---------
     criteria : tuple of str
-        See ``rank_neurons``; paper B's three by default.
+        See ``rank_neurons``; Mitra and Franco's three by default.
     shares : tuple of float
-        Shares of a layer's neurons that are removed; paper B's by default
-        (sec. 5).
+        Shares of a layer's neurons that are removed; Mitra and Franco's by
+        default (sec. 5).
     parts : tuple of str
         Where in the ranking they are taken from: ``hypo`` (the lowest),
         ``hyper`` (the highest), ``medium`` (see ``medium_like``), ``random``
@@ -33,13 +33,14 @@ class AnalysisSettings:
     hypo : float
         Share of the hypo neurons that are removed together with
     hyper : float
-        this share of hyper neurons. The defaults are what paper B recommends
-        (sec. 5.4).
+        this share of hyper neurons. The defaults are what Mitra and Franco
+        recommend (sec. 5.4).
     layers : str or iterable of str, optional
         Targets, as in ``find_units``; None takes all fully connected groups.
     together : str or iterable of str, optional
         The layers from which neurons are also removed at the same time;
-        None takes all the analysed ones. Paper B leaves the last one out.
+        None takes all the analysed ones. Mitra and Franco leave the last one
+        out.
     mean_ablation : bool
         Also replace removed neurons by their mean activations, not only by
         zeros.

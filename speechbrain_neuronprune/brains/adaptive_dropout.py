@@ -70,7 +70,7 @@ class AdaptiveDropoutMixin(SteeringMixin, InformingMixin, ShrinkingMixin):
     module called ``pruned_module`` (``attach_adaptive_dropout``), and in the
     hyperparameters ``logits_opt_class``, the optimiser of the gates' logits:
     ``torch.optim.Adam`` with a learning rate of its own, which no schedule
-    lowers, and ``weight_decay`` 2 * gamma, the pull towards c(t) (paper A,
+    lowers, and ``weight_decay`` 2 * gamma, the pull towards c(t) (Kubo et al.,
     eq. 5, reparametrised). All other parameters are the business of the
     Brain's ``opt_class``, or of its own ``init_optimizers``. A model without
     gates trains as it would without the mixin.

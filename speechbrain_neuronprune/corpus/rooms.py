@@ -22,7 +22,7 @@ from speechbrain_neuronprune.randomness import random_for
 
 ROOMS = 16
 # From a furnished office to a bare classroom, in seconds. (The reverberation
-# that paper B adapts to, REVERB 2014, has 0.1 to 0.8.)
+# that Mitra and Franco adapt to, REVERB 2014, has 0.1 to 0.8.)
 SHORTEST_RT60, LONGEST_RT60 = 0.2, 0.8
 SMALLEST, LARGEST = (4.0, 3.5, 2.5), (8.0, 7.0, 3.5)  # metres
 NEAREST, FARTHEST = 0.5, 3.0  # metres from the mouth to the microphone

@@ -10,7 +10,6 @@ Authors
 """
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -30,9 +29,10 @@ from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.canvas import plot_style, to_png
 from speechbrain_neuronprune.report.pareto import pareto_front, plot_pareto
+from speechbrain_neuronprune.training.dataio import speech_key
 
 FORMAT = "speechbrain-neuronprune sweep"
-VERSION = 1
+VERSION = 2
 DENSE = "dense"
 SWEEP = "sweep.json"
 COSTS = ("parameters", "macs", "latency_ms", "real_time_factor")
@@ -79,7 +79,7 @@ class Sweep:
         self.folder = Path(folder)
         about = {
             "model": fingerprint(brain.modules),
-            "speech": {name: _digest(one) for name, one in datasets.items()},
+            "speech": {k: speech_key(one.data) for k, one in datasets.items()},
             "round_to": brain.hparams.round_to,
             "balance_heads": brain.hparams.balance_heads,
         }
@@ -270,15 +270,6 @@ def _csv(rows: list[dict[str, Any]]) -> str:
         cells = [row[key] for key in plain]
         writer.writerow(cells + [row[rate][split] for rate, split in rates])
     return stream.getvalue()
-
-
-def _digest(dataset: Any) -> str:
-    """A checksum of the utterances of a split."""
-    sha = hashlib.sha256()
-    for name in dataset.data_ids:
-        row = dataset.data[name]
-        sha.update(f"{name} {row['duration']} {row['wrd']}\n".encode())
-    return sha.hexdigest()
 
 
 def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:

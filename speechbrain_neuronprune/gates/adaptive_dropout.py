@@ -51,7 +51,7 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     r"""Dropout whose retention probabilities are learned, unit by unit.
 
     In training, with logits :math:`\beta` and
-    :math:`\epsilon \sim \mathrm{Logistic}(0, 1)` (paper A, sec. 2.1 - 2.2),
+    :math:`\epsilon \sim \mathrm{Logistic}(0, 1)` (Kubo et al., sec. 2.1 - 2.2),
 
     .. math::
         m = H(\beta + \epsilon), \qquad

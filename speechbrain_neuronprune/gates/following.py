@@ -34,7 +34,7 @@ def follow_optimizer(
     """Let a schedule and its gates' logits follow whatever optimiser has them.
 
     Before each of its steps, ``2 * gamma * logits`` is added to the logits'
-    gradients: the penalty of paper A, eq. 5, reparametrised, as Adam's
+    gradients: the penalty of Kubo et al., eq. 5, reparametrised, as Adam's
     coupled weight decay would do it. The optimiser's own weight decay passes
     the logits by. After the step, c(t) advances. A step that a ``GradScaler``
     leaves out counts for nothing. A closure's gradients get the penalty

@@ -1,4 +1,4 @@
-"""Gates that only measure, to compare adaptive dropout with.
+"""Gates that stay open and note how much their units matter.
 
 Authors
  * The speechbrain-neuronprune authors 2026

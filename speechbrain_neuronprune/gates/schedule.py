@@ -1,4 +1,4 @@
-"""The schedule of the retention logits' centre, c(t) (paper A, eq. 6).
+"""The schedule of the retention logits' centre, c(t) (Kubo et al., eq. 6).
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -43,8 +43,8 @@ def insert_gate(
 class FeedForwardForm:
     """How ``PositionalwiseFeedForward`` is gated and narrowed.
 
-    The gate stands after the activation (paper A, sec. 3), so a removed unit
-    contributes nothing whatever the activation makes of its bias.
+    The gate stands after the activation (Kubo et al., sec. 3), so a removed
+    unit contributes nothing whatever the activation makes of its bias.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The time-frequency convolutional network of paper B.
+"""The time-frequency convolutional network of Mitra and Franco.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import TrainingError
 
-# Paper B has no normalisation; "layer" and "batch" are offered by us.
+# Mitra and Franco have no normalisation; "layer" and "batch" are offered by us.
 NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {
     None: None,
     "batch": lambda units: BatchNorm1d(
@@ -39,15 +39,15 @@ GAINS: dict[type, float] = {
 
 
 class TimeFrequencyCNN(nn.Module):
-    """The acoustic model of paper B, sec. 2: convolutions over time and over
-    frequency, side by side, then fully connected layers.
+    """The acoustic model of Mitra and Franco, sec. 2: convolutions over time
+    and over frequency, side by side, then fully connected layers.
 
     For every frame, a window of ``context`` frames on each side is seen by
     two convolutions: filters over time, which slide along the frames of each
     band, and filters over frequency, which slide along the bands and span
     all frames of the window. Both are max-pooled along the way they slide,
     concatenated, and given to a stack of Linear layers, whose hidden units
-    are the neurons that paper B prunes and adapts.
+    are the neurons that Mitra and Franco prune and adapt.
 
     From the paper: 40 gammatone energies, 8 frames of context on each side,
     75 time filters with pooling over 5 and 200 frequency filters with pooling

@@ -27,7 +27,7 @@ STYLES = {"zero": "-", "mean": "--"}
 def plot_removals(analysis: dict[str, Any], criterion: str) -> Figure:
     """Draw error rates against the share of neurons that are removed.
 
-    It corresponds to Figures 1 to 8 of paper B.
+    It corresponds to Figures 1 to 8 of Mitra and Franco.
 
     Arguments
     ---------

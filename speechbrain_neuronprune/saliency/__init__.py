@@ -1,9 +1,9 @@
 """Saliency: how much each hidden unit matters, measured after training.
 
-Paper B (sec. 4) ranks the neurons of a layer by a criterion. Each criterion
-has a file with its formula:
+Mitra and Franco (sec. 4) rank the neurons of a layer by a criterion. Each
+criterion has a file with its formula:
 
-- ``cross_correlation`` (``mi``): paper B's formula as printed
+- ``cross_correlation`` (``mi``): Mitra and Franco's formula as printed
 - ``lagged_correlation`` (``mi_lagged``): the dependence that it is named for
 - ``brain_surgeon`` (``obs``): layer-wise optimal brain surgeon
 - ``weight_power`` (``mbp``): squared weights

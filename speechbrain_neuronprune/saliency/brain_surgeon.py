@@ -16,8 +16,8 @@ class BrainSurgeon(Measure):
     """S_n = sum_q w_nq^2 / (2 [H^-1]_qq), over the weights entering unit n.
 
     w^2 / (2 [H^-1]_qq) is the error that removing one weight causes after
-    all others were adjusted (Hassibi, Stork and Wolff 1993). Paper B (sec. 4)
-    uses it "to ascertain neural saliency of each layer"; the rest is
+    all others were adjusted (Hassibi, Stork and Wolff 1993). Mitra and Franco
+    (sec. 4) use it "to ascertain neural saliency of each layer"; the rest is
     inferred: the error is that of the layer's own outputs, so::
 
         H = (1/T) sum_t x[t] x[t]^T + lambda I

@@ -1,4 +1,4 @@
-"""MI as paper B prints it: cross-correlation within a time window.
+"""MI as Mitra and Franco print it: cross-correlation within a time window.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -12,7 +12,9 @@ from speechbrain_neuronprune.saliency.taps import Tap
 
 
 class CrossCorrelation(Measure):
-    """S_n = mean_t r_n[t], the "mutual independence" of paper B, sec. 4::
+    """S_n = mean_t r_n[t], the "mutual independence" of a unit.
+
+    Mitra and Franco, sec. 4::
 
         r_n[t] = (1/N) sum_p | sum_k x_n[t] x_p[t+k] |,
         k = -(q/2 - 1) .. q/2,

@@ -44,8 +44,8 @@ class LaggedCorrelation(Measure):
 
     y is x less its mean over all valid frames of the stream, the window of k
     as in ``CrossCorrelation``. Inferred: it is what the name "mutual
-    independence" of paper B (sec. 4) promises, where the printed formula
-    measures the size of activations. A constant unit has saliency 0.
+    independence" of Mitra and Franco (sec. 4) promises, where the printed
+    formula measures the size of activations. A constant unit has saliency 0.
 
     The means m are known only at the end, but they come out of the sums.
     With W_p[t] = sum_k x_p[t+k] over the K_t frames of the window that are

@@ -14,9 +14,9 @@ from speechbrain_neuronprune.saliency.taps import Tap
 class MeanActivation(Measure):
     """``S_n = mean_t |x_n[t]|``, over all valid frames.
 
-    Not in paper B, but what "barely active" and "mostly active" (sec. 1) say
-    literally, and what its printed MI weights over time. For the
-    ``frame_stride`` see ``LaggedCorrelation``.
+    Not in Mitra and Franco, but what "barely active" and "mostly active"
+    (sec. 1) say literally, and what their printed MI weights over time. For
+    the ``frame_stride`` see ``LaggedCorrelation``.
     """
 
     def __init__(self, tap: Tap, settings: Settings) -> None:

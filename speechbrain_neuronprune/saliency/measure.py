@@ -27,8 +27,8 @@ class Settings:
     Arguments
     ---------
     window : int
-        Frames in the time window of ``mi`` and ``mi_lagged``. Paper B does
-        not give its value; 16 frames of 10 ms is inferred.
+        Frames in the time window of ``mi`` and ``mi_lagged``. Mitra and Franco
+        do not give that; 16 frames of 10 ms is inferred.
     frame_stride : int
         All but ``taylor``: of so many frames of an utterance one is looked
         at.

@@ -52,8 +52,8 @@ def rank_neurons(
 ) -> dict[str, Tensor]:
     """Measure how salient every hidden unit of a model is.
 
-    Paper B, sec. 4: neurons are ranked within a layer, by a criterion that
-    looks at speech, at the weights, or at both. The formulas, and what is
+    Mitra and Franco, sec. 4: neurons are ranked within a layer, by a criterion
+    that looks at speech, at the weights, or at both. The formulas, and what is
     inferred in them, stand in the classes of ``CRITERIA``.
 
     Arguments
@@ -72,8 +72,8 @@ def rank_neurons(
     targets : str or iterable of str, optional
         As in ``find_units``; None takes all ``fc`` and ``ffn`` groups.
     window : int
-        Frames in the time window of ``mi`` and ``mi_lagged`` (q in paper B,
-        its value inferred), at the layer's own frame rate.
+        Frames in the time window of ``mi`` and ``mi_lagged`` (q in Mitra and
+        Franco, its value inferred), at the layer's own frame rate.
     **options
         The options of ``measure_saliency``.
 

@@ -52,7 +52,7 @@ class Tap:
 
     @property
     def inputs(self) -> int:
-        """Number of inputs of the layer, N in paper B."""
+        """Number of inputs of the layer, N in Mitra and Franco."""
         return self.producer.in_features
 
     @property

@@ -22,8 +22,8 @@ class Taylor(Measure):
     """``S_n = (1/T) sum_t | x_n[t] dL/dx_n[t] |``.
 
     First-order Taylor expansion of the loss L around x_n[t] = 0 (Molchanov
-    et al. 2017). Not in paper B; a baseline that looks at the output. L is a
-    sum over frames, by default ``decision_loss``.
+    et al. 2017). Not in Mitra and Franco; a baseline that looks at the output.
+    L is a sum over frames, by default ``decision_loss``.
     """
 
     needs_gradient = True

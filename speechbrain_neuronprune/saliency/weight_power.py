@@ -13,8 +13,8 @@ from speechbrain_neuronprune.saliency.measure import Measure
 class WeightPower(Measure):
     """S_n = sum_p w_np^2, the squared weights that enter unit n.
 
-    Paper B (sec. 4) names the "weight's power" of a neuron (Hagiwara 1994)
-    without a formula; this one is inferred. With ``outgoing`` the squared
+    Mitra and Franco (sec. 4) name the "weight's power" of a neuron (Hagiwara
+    1994) without a formula; this one is inferred. With ``outgoing`` the squared
     weights that leave the unit are added. Biases have no part. No speech is
     needed.
     """

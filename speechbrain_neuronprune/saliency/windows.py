@@ -74,8 +74,8 @@ def window_sums(
 ) -> tuple[Tensor, Tensor]:
     """Sums over a time window around every frame, clipped at both ends.
 
-    The window of q frames reaches from t - (q/2 - 1) to t + q/2 (paper B,
-    sec. 4); for odd q from t - (q-1)/2 to t + (q-1)/2.
+    The window of q frames reaches from t - (q/2 - 1) to t + q/2 (Mitra and
+    Franco, sec. 4); for odd q from t - (q-1)/2 to t + (q-1)/2.
 
     Arguments
     ---------

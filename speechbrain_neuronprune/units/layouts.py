@@ -32,7 +32,7 @@ from speechbrain_neuronprune.units.vectors import (
 
 def _feed_forward(layer: PositionalwiseFeedForward) -> list[UnitVector]:
     """Hidden unit j owns row j of the first Linear, its bias entry, and
-    column j of the second (paper A, sec. 3)."""
+    column j of the second (Kubo et al., sec. 3)."""
     size = getattr(layer.ffn, "0").weight.shape[0]
     unit = column(torch.arange(size))
     slices = slices_of(
@@ -232,7 +232,7 @@ def _attention(
 ) -> list[UnitVector]:
     """Query unit d of a head owns its q and k rows and, where positions are
     relative, its row of linear_pos and its two positional bias entries; value
-    unit d owns its v row and its output column (paper A, sec. 3)."""
+    unit d owns its v row and its output column (Kubo et al., sec. 3)."""
     q, k, v = projection_rows(layer, cross)
     query_rows, value_rows = head_widths(layer)
     units = torch.arange(len(q)).reshape(-1, rows_per_unit)

@@ -6,8 +6,10 @@ Authors
 
 import csv
 import json
+import shutil
 
 import pytest
+import soundfile
 
 from speechbrain_neuronprune.deploy import sweep as sweeping
 from speechbrain_neuronprune.deploy.transcribe import load_model
@@ -19,8 +21,9 @@ from tests.tiny_run import write_run
 def sweep(call, paths, tmp_path):
     """Run the command; options may be added."""
 
-    def run(*more, source=paths["run"], split="dev", sizes="0.9,0.8"):
-        words = ["sweep", source, f"--data={paths['data']}"]
+    def run(*more, source=None, data=None, split="dev", sizes="0.9,0.8"):
+        source, data = source or paths["run"], data or paths["data"]
+        words = ["sweep", source, f"--data={data}"]
         words += [f"--split={split}", f"--sizes={sizes}"]
         return call(*words, "-o", tmp_path / "sweep", *more)
 
@@ -127,6 +130,18 @@ def test_a_sweep_of_something_else(sweep, done, sentence, tmp_path):
     assert f"The sweep {path} is damaged" in sentence(sweep())
     path.write_text("[]")
     assert f"The sweep {path} is damaged" in sentence(sweep())
+
+
+def test_other_audio_of_the_same_words_is_other_speech(
+    sweep, done, sentence, paths, tmp_path
+):
+    copy = shutil.copytree(paths["data"], tmp_path / "copy")
+    done(sweep(sizes="0.9"))
+    done(sweep(sizes="0.9", data=copy))  # wherever it lies
+    path = sorted((copy / "dev").rglob("*.flac"))[0]
+    wave, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, wave // 2, rate)
+    assert "other speech" in sentence(sweep(sizes="0.9", data=copy))
 
 
 @pytest.mark.parametrize(

@@ -169,13 +169,13 @@ def test_fine_tuning_differs_in_start_steps_and_distillation_alone(tmp_path):
         "hold_steps",
         "decline_steps",
         "settle_step",
+        "brain_class",
     }
     assert fine.keys() - whole.keys() == {
         "starting_point",
         "distill_posteriors",
         "distill_temperature",
         "distill_blocks",
-        "brain_class",
     }
     steps, dense_steps = (
         load(each, tmp_path)["total_steps"]
@@ -191,18 +191,25 @@ def differing(name, other="conformer_ctc_mini"):
     return {key for key in two if one[key] != two[key]}, one.keys() - two.keys()
 
 
-def test_rivals_differ_in_gates_and_decisions_alone():
-    assert differing("conformer_ctc_mini_rivals") == (
-        {"experiment_name"},
-        {"brain_class"},
+def test_informed_differs_in_gates_decisions_and_masks_alone():
+    gates = {"gate", "c_end", "logits_lr", "logits_pull", "transformer_dropout"}
+    decisions = {"hold_steps", "decline_steps", "settle_step", "shrink"}
+    sizes = {"target_parameters", "steer_size"}
+    masks = {
+        f"{axis}_drop_{what}"
+        for axis in ("time", "freq")
+        for what in ("count", "length")
+    }
+    assert differing("conformer_ctc_mini_informed") == (
+        {"experiment_name", *gates, *decisions, *sizes, *masks},
+        set(),
     )
 
 
 def test_streaming_differs_in_chunks_alone():
     assert differing("conformer_ctc_mini_streaming") == (
-        {"experiment_name"},
+        {"experiment_name", "brain_class"},
         {
-            "brain_class",
             "chunk_size",
             "left_context_chunks",
             "dynchunktrain_config_sampler",
@@ -215,13 +222,13 @@ def test_a_transformer_differs_in_its_decoder_alone(tmp_path):
     changed, more = differing(name)
     assert changed == {
         "experiment_name",
+        "brain_class",
         "Transformer",
         "ctc_lin",
         "modules",
         "model",
     }
     assert more == {
-        "brain_class",
         "num_decoder_layers",
         "bos_index",
         "eos_index",

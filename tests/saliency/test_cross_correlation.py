@@ -1,4 +1,4 @@
-"""MI equals the formula that paper B prints, frame by frame.
+"""MI equals the formula that Mitra and Franco print, frame by frame.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -11,8 +11,8 @@ from speechbrain_neuronprune.saliency import rank_neurons
 
 
 def printed(passed, window, stride=1):
-    """Paper B, sec. 4, for even windows; the mean over frames, or over the
-    middle ones of every stride of them."""
+    """Mitra and Franco, sec. 4, for even windows; the mean over frames, or over
+    the middle ones of every stride of them."""
     units = passed[0][1].shape[1]
     totals, frames = [0.0] * units, 0
     for inputs, hidden in passed:

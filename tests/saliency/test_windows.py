@@ -18,7 +18,8 @@ from speechbrain_neuronprune.saliency.windows import (
 
 
 def looped(utterance, window):
-    """Paper B for even windows; odd ones reach as far to both sides."""
+    """Mitra and Franco for even windows; odd ones reach as far to both
+    sides."""
     back = window // 2 - 1 if window % 2 == 0 else window // 2
     return [
         sum(
