@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from compact_speed import SIZES, bind, build_encoder
+from encoders import ATTENTION, SIZES, bind, build_encoder
 from speechbrain.nnet.attention import RelPosEncXL
 from timing import against_stock, set_up, timing_parser, verdict, write_results
 from torch import nn
@@ -26,7 +26,6 @@ from speechbrain_neuronprune.fast_layers import use_fast_layers
 
 BAR = 0.80
 BARRED = "RelPosMHAXL"
-ATTENTION = ("RelPosMHAXL", "RoPEMHA")
 SHARES = (1.0, 0.5, 0.25)
 FRAMES = (251, 750)
 ROUNDS = 25

@@ -10,7 +10,7 @@ narrow            a dense model of that size, with smaller layers
 shallow           a dense model of that size, with fewer blocks
 paper             adaptive dropout as the paper sets it: c(t) falls from the
                   first step on, nothing is settled, gamma is 1e-5
-adaptive dropout  as we set it, see real_speech.py
+adaptive dropout  as we set it, see trainings.py
 steered           the same, with c(t) led to where the threshold leaves the size
                   (steer_size: True), and the threshold at even odds (c_end: 0)
 informed          the same, with logits that begin, when c(t) begins to decline,
@@ -42,7 +42,8 @@ Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
 the plot are made. Runs that have a line are not run again, wherever that was,
 and one that was stopped goes on where it stopped. With --show FILE the table is
 printed from such a file alone, --characters counts errors in characters, and
---plot PNG draws it. The rest is as in real_speech.py.
+--plot PNG draws it. Unknown options go to the recipe; a ``{seed}`` in
+DATA_FOLDER stands for the seed.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -59,10 +60,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import real_speech
+import trainings
 from matplotlib import colormaps
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
-from real_speech import (
+from scipy.stats import rankdata
+from trainings import (
     DECISION,
     DENSE,
     GATES,
@@ -73,7 +75,6 @@ from real_speech import (
     train_all,
     training,
 )
-from scipy.stats import rankdata
 from trunks import begin_with
 
 from speechbrain_neuronprune.files import atomic_path
@@ -494,7 +495,7 @@ def show_options() -> argparse.ArgumentParser:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line of trainings."""
-    return real_speech.parse(arguments, __doc__, ARMS, [show_options()])
+    return trainings.parse(arguments, __doc__, ARMS, [show_options()])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from compact_speed import (
+from encoders import (
     SIZES,
     Size,
     build_encoder,

@@ -33,8 +33,9 @@ from typing import Any
 
 import numpy as np
 import real_speech
+import trainings
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
-from real_speech import (
+from trainings import (
     DENSE,
     GATES,
     PRUNED,
@@ -209,7 +210,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--dense_steps", type=int)
     known, others = parser.parse_known_args(arguments)
-    options = real_speech.parse(others, __doc__, ARMS)
+    options = trainings.parse(others, __doc__, ARMS)
     options.dense_steps = known.dense_steps or options.steps
     options.arms = [arm for arm in ARMS if arm in {DENSE, *options.arms}]
     return options
@@ -218,8 +219,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> None:
     """Train and measure what is missing."""
     dense = argparse.Namespace(**vars(options) | {"steps": options.dense_steps})
-    train_all(dense, [DENSE])
-    train_all(options, [arm for arm in options.arms if arm == SCRATCH])
+    train_all(dense, [DENSE], real_speech.train)
+    scratch = [arm for arm in options.arms if arm == SCRATCH]
+    train_all(options, scratch, real_speech.train)
     fine = [arm for arm in options.arms if arm in FINE]
     train_all(options, fine, fine_tune)
     if UNTRAINED in options.arms:

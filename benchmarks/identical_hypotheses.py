@@ -36,7 +36,12 @@ from typing import Any
 
 import torch
 from paired import markdown_table
-from real_speech import (
+from speechbrain import Stage
+from speechbrain.inference.ASR import EncoderDecoderASR, StreamingASR
+from speechbrain.utils.metric_stats import ErrorRateStats
+from timing import verdict
+from torch import Tensor, nn
+from trainings import (
     GATES,
     PRUNED,
     data_folder,
@@ -46,11 +51,6 @@ from real_speech import (
     schedule,
     train_all,
 )
-from speechbrain import Stage
-from speechbrain.inference.ASR import EncoderDecoderASR, StreamingASR
-from speechbrain.utils.metric_stats import ErrorRateStats
-from timing import verdict
-from torch import Tensor, nn
 
 from speechbrain_neuronprune import PruningPlan
 from speechbrain_neuronprune.analysis.speech import read_speech

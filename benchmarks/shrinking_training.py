@@ -36,7 +36,9 @@ from typing import Any
 
 import numpy as np
 from paired import interval_cell, markdown_table, mean_and_spread, mean_cell
-from real_speech import (
+from timed_training import COST
+from timing import verdict
+from trainings import (
     GATES,
     STEPS,
     dense_arm,
@@ -46,8 +48,6 @@ from real_speech import (
     train_all,
     training,
 )
-from timed_training import COST
-from timing import verdict
 
 from speechbrain_neuronprune.files import write_json
 

@@ -25,9 +25,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import real_speech
+import trainings
 from paired import markdown_table
-from real_speech import run_folder, run_recipe, train_all
+from trainings import run_folder, run_recipe, train_all
 
 from speechbrain_neuronprune.files import write_json
 
@@ -43,8 +43,8 @@ ARMS: dict[str, dict[str, Any]] = {
 def train(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     """Train one of the arms."""
     changes = {
-        "number_of_epochs": arguments.steps // real_speech.STEPS_PER_EPOCH,
-        "steps_per_epoch": real_speech.STEPS_PER_EPOCH,
+        "number_of_epochs": arguments.steps // trainings.STEPS_PER_EPOCH,
+        "steps_per_epoch": trainings.STEPS_PER_EPOCH,
         "test_splits": "[]",
         **ARMS[arm],
     }
@@ -108,7 +108,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and save the table."""
-    options = real_speech.parse(arguments, __doc__, ARMS)
+    options = trainings.parse(arguments, __doc__, ARMS)
     train_all(options, options.arms, train)
     rows = collect(options)
     write_json(options.output / "target_sizes.json", rows)

@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Sequence
 
 import torch
-from compact_speed import (
+from encoders import (
     ATTENTION,
     SIZES,
     build_encoder,

@@ -112,35 +112,3 @@ def test_fewer_units_promise_more(script, attention):
     parameters = {row["model"]: row["parameters"] for row in rows}
     assert parameters["even 25 %"] < parameters["even 50 %"]
     assert parameters["even 50 %"] < 0.65 * parameters["dense"]
-
-
-def test_even_plan_halves_every_head(script):
-    encoder = script.build_encoder(script.SIZES["tiny"], "RelPosMHAXL")
-    widths = script.even_plan(encoder, 0.5).widths(encoder)
-    for name, group in find_units(encoder).items():
-        halves = [width // 2 for width in group.widths]
-        assert widths[name] in (halves, halves[0])
-
-
-def test_retention_leaves_heads_of_very_different_widths(script):
-    size = script.Size(2, 64, 256, 4, 3, frames=10, rounds=1)
-    encoder = script.build_encoder(size, "RelPosMHAXL")
-    torch.manual_seed(0)
-    plan = script.retention_plan(encoder, 0.5)
-    widths = plan.widths(encoder)["layers.0.mha_layer.value"]
-    assert max(widths) > 1.5 * min(widths)
-    kept = torch.cat(list(plan.keep.values())).float().mean()
-    assert 0.3 < kept < 0.7
-
-
-def test_rounded_plans_have_heads_of_one_width(script):
-    size = script.Size(2, 64, 256, 4, 3, frames=10, rounds=1)
-    encoder = script.build_encoder(size, "RelPosMHAXL")
-    torch.manual_seed(0)
-    plan = script.rounded_plan(encoder, 0.5)
-    widths = plan.widths(encoder)
-    for kept in widths.values():
-        heads = kept if isinstance(kept, list) else [kept]
-        assert len(set(heads)) == 1
-        assert all(width % script.ROUND_TO == 0 for width in heads)
-    assert len({str(kept) for kept in widths.values()}) > 3

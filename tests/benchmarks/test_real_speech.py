@@ -1,6 +1,7 @@
 """The comparison's arithmetic, on runs whose figures are made up."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -32,10 +33,9 @@ def runs(tmp_path, load_benchmark):
             folder = module.run_folder(tmp_path, arm, seed)
             folder.mkdir()
             (folder / "sizes.json").write_text(json.dumps(content))
-    options = module.parse(
-        ["nowhere", "--output", str(tmp_path), "--seeds", "1", "2"]
-        + ["--arms", *sizes]
-    )
+    words = ["nowhere", "--output", str(tmp_path), "--seeds", "1", "2"]
+    words += ["--arms", *sizes]
+    options = module.parse(words, "", module.ARMS)
     return module, options
 
 
@@ -66,22 +66,13 @@ def test_no_difference_has_an_interval_of_zero(runs):
 
 def test_finished_runs_are_not_run_again(runs, monkeypatch):
     module, options = runs
-    monkeypatch.setattr(module.subprocess, "run", None)  # would raise
-    module.train_all(options, options.arms)
-
-
-def test_a_folder_is_of_one_training_only(load_benchmark, tmp_path):
-    module = load_benchmark("real_speech")
-    folder = tmp_path / "dense-1"
-    module.check_request(folder, ["a.yaml", "--number_of_epochs=25"])
-    module.check_request(folder, ["a.yaml", "--number_of_epochs=25"])
-    with pytest.raises(SystemExit, match=r"epochs=17, --number_of_epochs=25"):
-        module.check_request(folder, ["a.yaml", "--number_of_epochs=17"])
+    monkeypatch.setattr(subprocess, "run", None)  # would raise
+    module.train_all(options, options.arms, module.train)
 
 
 def test_main_writes_table_and_plot(runs, monkeypatch, capsys):
     module, options = runs
-    monkeypatch.setattr(module, "parse", lambda _: options)
+    monkeypatch.setattr(module, "parse", lambda *_: options)
     module.main([])
     assert "adaptive dropout 0.45 | 450 | 45.0%" in capsys.readouterr().out
     summary = json.loads((options.output / "comparison.json").read_text())

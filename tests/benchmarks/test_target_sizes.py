@@ -56,7 +56,7 @@ def test_what_the_recipe_is_told(target_sizes, tmp_path, monkeypatch):
         told[arm] = changes
 
     monkeypatch.setattr(target_sizes, "run_recipe", record)
-    parse = target_sizes.real_speech.parse
+    parse = target_sizes.trainings.parse
     options = parse(["corpus", "--steps", "400"], "", target_sizes.ARMS)
     for arm in target_sizes.ARMS:
         target_sizes.train(options, arm, 1)
