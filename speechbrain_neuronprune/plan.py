@@ -390,7 +390,8 @@ class PruningPlan:
 
 def _warn_if_still(gates: Mapping[str, AdaptiveDropout]) -> None:
     """Training may have passed c(t) by without anybody noticing."""
-    if all(gate.schedule.step == 0 for gate in gates.values()):
+    # The buffer: an average of models has others' buffers copied into it.
+    if not any(gate.schedule.steps_taken for gate in gates.values()):
         logger.warning(
             "The schedule of the retention logits is at step 0, so nothing "
             "was learned about the units; attach the gates with gamma=, put "

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from speechbrain_neuronprune import (
     PruningPlan,
@@ -135,6 +136,19 @@ def test_gates_that_no_schedule_has_moved_are_told(make_encoder, caplog):
         schedule.advance()
         PruningPlan.from_retention(encoder)
     assert caplog.text == ""
+
+
+def test_an_average_of_models_has_the_steps_of_the_model(make_encoder, caplog):
+    schedule = RetentionSchedule(steps=5)
+    encoder = attach_adaptive_dropout(make_encoder(num_layers=1), schedule)
+    average = AveragedModel(encoder)
+    schedule.advance(5)
+    average.update_parameters(encoder)
+    with caplog.at_level("WARNING"):
+        plan = PruningPlan.from_retention(average.module)
+    assert not caplog.records
+    own = PruningPlan.from_retention(encoder)
+    assert all(map(torch.equal, plan.keep.values(), own.keep.values()))
 
 
 def test_a_model_without_gates_has_no_retention(make_encoder):

@@ -4,11 +4,13 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.gates.stock import AbsentInStock
@@ -86,6 +88,11 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     batch_dim : int
         Which dimension of the input counts utterances.
 
+    Raises
+    ------
+    TrainingError
+        If the scale is no positive number.
+
     Example
     -------
     >>> gate = AdaptiveDropout(4, schedule=RetentionSchedule(steps=10))
@@ -105,6 +112,10 @@ class AdaptiveDropout(AbsentInStock, UnitGate):
     ) -> None:
         super().__init__(*shape, batch_dim=batch_dim)
         self.schedule = RetentionSchedule() if schedule is None else schedule
+        if not 0.0 < scale < math.inf:
+            raise TrainingError(
+                f"Logits cannot have scale={scale}; give a number > 0."
+            )
         self.scale = float(scale)
         self.logits = nn.Parameter(torch.zeros(shape))
         # What the host has to know of settled logits without asking the device

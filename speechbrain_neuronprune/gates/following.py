@@ -9,6 +9,8 @@ Authors
 """
 
 import functools
+import math
+import sys
 import weakref
 from collections.abc import Container, Iterable
 from typing import Any
@@ -48,7 +50,8 @@ def follow_optimizer(
     ---------
     schedule : RetentionSchedule
         c(t). If several optimisers share its logits, that of the last gate
-        sets the pace. Gates that are replaced meanwhile do not count.
+        that learns sets the pace. Gates that are replaced meanwhile do not
+        count.
     gates : iterable of AdaptiveDropout
         The gates that share the schedule; more may be added later.
     gamma : float
@@ -57,7 +60,7 @@ def follow_optimizer(
     Raises
     ------
     TrainingError
-        If gamma is negative.
+        If gamma is negative or not finite.
 
     Example
     -------
@@ -70,10 +73,10 @@ def follow_optimizer(
     >>> schedule.step
     1
     """
-    if not gamma >= 0:
+    if not 0 <= gamma < math.inf:
         raise TrainingError(
-            f"Logits cannot be drawn by a penalty of gamma={gamma}; give "
-            "gamma >= 0."
+            f"Logits cannot be drawn by a penalty of gamma={gamma}; give a "
+            "number >= 0."
         )
     if schedule.follower is None:
         schedule.follower = OptimizerFollower(schedule)
@@ -170,13 +173,13 @@ class OptimizerFollower:
         held : set of nn.Parameter
             What the optimiser holds that took a step.
         """
-        pulls = self.pulls
-        if not pulls:
-            return
-        gate = pulls[-1][0]
         # Logits that were frozen before they were decided learn no more.
-        learns = gate.logits.requires_grad or gate.is_decided
-        if learns and gate.logits in held:
+        learning = [
+            gate.logits
+            for gate, _ in self.pulls
+            if gate.logits.requires_grad or gate.is_decided
+        ]
+        if learning and learning[-1] in held:
             self.schedule.advance()
 
 
@@ -221,10 +224,21 @@ def _before_step(
 
 def _steppers_of(optimizer: Optimizer) -> list[Optimizer]:
     """The optimisers within whose steps this one is stepped. Of those that
-    have nothing in common with it, the step has raised."""
+    have nothing in common with it, or are not running, the step has raised."""
     held = _parameters(optimizer)
     others = (other for other in _STEPPING if other is not optimizer)
-    return [other for other in others if _parameters(other) & held]
+    sharing = [other for other in others if _parameters(other) & held]
+    return [other for other in sharing if _is_running(other)]
+
+
+def _is_running(optimizer: Optimizer) -> bool:
+    """Whether this is called, however indirectly, by one of its methods."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_locals.get("self") is optimizer:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _pull_in_time(

@@ -63,12 +63,12 @@ class RetentionSchedule(AbsentInStock):
         hold: int = 0,
     ) -> None:
         super().__init__()
-        if steps < 1 or hold < 0:
+        if steps < 1 or hold < 0 or steps % 1 or hold % 1:
             raise TrainingError(
                 f"A retention schedule cannot have steps={steps} and "
-                f"hold={hold}; give steps >= 1 and hold >= 0."
+                f"hold={hold}; give whole numbers, steps >= 1 and hold >= 0."
             )
-        if c_end > c_start:
+        if not c_end <= c_start:
             raise TrainingError(
                 f"A retention schedule cannot rise from c_start={c_start} to "
                 f"c_end={c_end}; give c_end <= c_start."

@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli
 from torch.utils.checkpoint import checkpoint
 
 from speechbrain_neuronprune import AdaptiveDropout, RetentionSchedule
+from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.adaptive_dropout import logistic_noise
 
 
@@ -311,3 +312,9 @@ def test_an_averaged_copy_follows_a_gate_that_settles():
     gate.settle(torch.tensor([True, False, True, True]))
     average.update_parameters(gate)
     assert average.module.keep().equal(gate.keep())
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_a_scale_that_holds_no_logits_up_is_refused(scale):
+    with pytest.raises(TrainingError, match=f"scale={scale}"):
+        AdaptiveDropout(3, scale=scale)

@@ -245,6 +245,18 @@ def test_an_optimizer_goes_on_after_a_failed_step_of_another():
     assert (first.step, second.step) == (0, 1)
 
 
+def test_another_optimizer_goes_on_after_a_failed_step():
+    """The failed one is still there, as it is in a notebook."""
+    model, schedule = make(gamma=1e-3)
+    failing = Failing(model.parameters())
+    with pytest.raises(MemoryError):
+        step(model, failing)
+    another = torch.optim.Adam(model.parameters())
+    for _ in range(3):
+        step(model, another)
+    assert schedule.step == 3 and failing.param_groups
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_step_that_the_scaler_skips_does_not_count(fused):
     model, schedule = make(gamma=0.05)
@@ -399,7 +411,7 @@ def test_a_followed_model_is_compacted():
     assert not adaptive_dropouts(small)
 
 
-@pytest.mark.parametrize("gamma", [-1.0, float("nan")])
+@pytest.mark.parametrize("gamma", [-1.0, float("nan"), float("inf")])
 def test_impossible_penalties_are_named(gamma):
     with pytest.raises(TrainingError, match=f"gamma={gamma}"):
         make(gamma=gamma)
@@ -439,4 +451,12 @@ def test_frozen_logits_set_no_pace():
     assert schedule.step == 0
     logits_of(model).requires_grad_(True)
     step(model, optimizer)
+    assert schedule.step == 1
+
+
+def test_the_last_gate_that_learns_sets_the_pace():
+    (one, schedule), (two, _) = make(gamma=1e-3), make(gamma=1e-3)
+    attach_adaptive_dropout(two, schedule, gamma=1e-3)
+    two.requires_grad_(False)
+    step(one, torch.optim.Adam(one.parameters()))
     assert schedule.step == 1

@@ -56,7 +56,9 @@ def test_step_is_saved_and_restored():
     "arguments, value",
     [
         ({"steps": 0}, "steps=0"),
+        ({"steps": 1.5}, "steps=1.5"),
         ({"hold": -1}, "hold=-1"),
+        ({"c_start": float("nan")}, "c_start=nan"),
         ({"c_start": -3.0}, "c_start=-3.0"),
     ],
 )
