@@ -21,7 +21,7 @@ from speechbrain_neuronprune.deploy.derived import derived_directory
 from speechbrain_neuronprune.deploy.int8 import Int8Weight
 from speechbrain_neuronprune.fast_layers import use_unit_attention
 from speechbrain_neuronprune.files import PathLike
-from speechbrain_neuronprune.layers.attention import RegularUnitAttention
+from speechbrain_neuronprune.layers.regular import RegularUnitAttention
 
 INT8 = "!apply:speechbrain_neuronprune.deploy.int8_model"
 

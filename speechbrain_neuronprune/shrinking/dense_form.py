@@ -30,7 +30,7 @@ from speechbrain_neuronprune.shrinking.origins import (
 )
 from speechbrain_neuronprune.units import supported_units
 from speechbrain_neuronprune.units.chains import ELEMENTWISE
-from speechbrain_neuronprune.units.ends import runs_as
+from speechbrain_neuronprune.units.kinds import runs_as
 
 # Logits of units that have left, in units of beta. Farther away than whatever
 # settles or steers takes the logits of others.
