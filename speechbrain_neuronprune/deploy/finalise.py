@@ -21,6 +21,12 @@ from speechbrain_neuronprune.deploy.evaluation import (
     score_split,
 )
 from speechbrain_neuronprune.deploy.interfaces import INTERFACES
+from speechbrain_neuronprune.file_names import (
+    PLAN,
+    RECIPE,
+    RESULTS,
+    TRAINED_TOKENIZER,
+)
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
@@ -49,12 +55,29 @@ def finalise(
     loader_options : mapping
         Options of their data loader.
     """
-    hparams = brain.hparams
-    folder = Path(hparams.output_folder)
+    folder = Path(brain.hparams.output_folder)
+    _load_average(brain)
+    plan = brain.make_plan()
+    plan.save(folder / PLAN)
+    variants = make_variants(brain.pruned, plan)
+    scores = {
+        split: score_split(brain, variants, dataset, loader_options)
+        for split, dataset in tests.items()
+    }
+    write_error_rates(folder, scores)
+    results = collect_results(brain, variants, scores)
+    results["training"]["learned_retention"] = brain.learned_retention
+    write_json(folder / RESULTS, results)
+    write_model(folder / "model", brain, plan, variants, results)
+    write_report(folder)
+    _log(results, folder)
+
+
+def _load_average(brain: sb.Brain) -> None:
     if brain.test_only:  # then fit() has recovered nothing
         brain.checkpointer.recover_if_possible()
     averaged = load_final_average(
-        brain.checkpointer, "model", hparams.number_of_checkpoints
+        brain.checkpointer, "model", brain.hparams.number_of_checkpoints
     )
     logger.info("Averaged the last %d checkpoints", len(averaged))
     if not brain.final_phase:
@@ -65,20 +88,6 @@ def finalise(
             brain.final_step,
         )
     brain.lead_average()
-    plan = brain.make_plan()
-    plan.save(folder / "plan.json")
-    variants = make_variants(brain.pruned, plan)
-    scores = {
-        split: score_split(brain, variants, dataset, loader_options)
-        for split, dataset in tests.items()
-    }
-    write_error_rates(folder, scores)
-    results = collect_results(brain, variants, scores)
-    results["training"]["learned_retention"] = brain.learned_retention
-    write_json(folder / "results.json", results)
-    write_model(folder / "model", brain, plan, variants, results)
-    write_report(folder)
-    _log(results, folder)
 
 
 def collect_results(
@@ -140,11 +149,11 @@ def write_model(
     network = {name: brain.modules[name] for name in brain.network}
     write_model_directory(
         folder,
-        recipe=Path(brain.hparams.output_folder) / "hyperparams.yaml",
+        recipe=Path(brain.hparams.output_folder) / RECIPE,
         normalize=brain.modules.normalize,
         network=network | {brain.pruned_module: variants["compact"]},
         pruned=brain.pruned_module,
-        tokenizer=Path(brain.hparams.save_folder) / "tokenizer.model",
+        tokenizer=Path(brain.hparams.save_folder) / TRAINED_TOKENIZER,
         plan=plan,
         dense=variants["dense"],
         results=results,
