@@ -68,12 +68,13 @@ def finalise(
     results = collect_results(brain, variants, scores)
     results["training"]["learned_retention"] = brain.learned_retention
     write_json(folder / RESULTS, results)
-    write_model(folder / "model", brain, plan, variants, results)
-    write_report(folder)
-    _log(results, folder)
+    model = folder / "model"
+    write_model(model, brain, plan, variants, results)
+    _log(results, model, report=write_report(folder))
 
 
 def _load_average(brain: sb.Brain) -> None:
+    """Load what is evaluated; an unfinished run gives a warning."""
     if brain.test_only:  # then fit() has recovered nothing
         brain.checkpointer.recover_if_possible()
     averaged = load_final_average(
@@ -194,7 +195,7 @@ def _example(brain: sb.Brain) -> dict[str, Any]:
     }
 
 
-def _log(results: Mapping[str, Any], folder: Path) -> None:
+def _log(results: Mapping[str, Any], model: Path, report: Path) -> None:
     for split, row in results["splits"].items():
         logger.info(
             "%s: WER %.2f dense, %.2f masked, %.2f compact; CER %.2f, %.2f, "
@@ -210,6 +211,6 @@ def _log(results: Mapping[str, Any], folder: Path) -> None:
         "%d parameters instead of %d; model in %s, report in %s",
         cost["compact"]["parameters"],
         cost["dense"]["parameters"],
-        folder / "model",
-        folder / "report" / "report.html",
+        model,
+        report,
     )
