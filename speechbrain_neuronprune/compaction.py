@@ -205,6 +205,23 @@ class ParameterCounter:
     def __init__(self, model: nn.Module) -> None:
         self.shapes = _without_gates(shapes_of(model))
 
-    def __call__(self, plan: Any) -> int:
-        """The number of parameters that ``compact(model, plan)`` has."""
-        return count_parameters(compact(self.shapes, plan))
+    def __call__(self, keep: Mapping[str, Tensor]) -> int:
+        """The number of parameters that are left.
+
+        Arguments
+        ---------
+        keep : mapping of str to torch.Tensor
+            As for ``narrow``; for instance that of a plan which fits.
+
+        Returns
+        -------
+        int
+            As many as ``compact`` leaves.
+
+        Example
+        -------
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> ParameterCounter(model)({"0": torch.arange(4) < 3})
+        20
+        """
+        return count_parameters(narrow(copy.deepcopy(self.shapes), keep))

@@ -7,11 +7,8 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,13 +17,11 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.errors import PlanError
-from speechbrain_neuronprune.files import PathLike, write_json
+from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.plan_file import read_keep, write_keep
 from speechbrain_neuronprune.selection import Selection, solve_for_parameters
 from speechbrain_neuronprune.units import supported_units
-
-FORMAT = "speechbrain-neuronprune plan"
-VERSION = 1
 
 logger = get_logger(__name__)
 
@@ -186,9 +181,7 @@ class PruningPlan:
             return cls(selection.above(threshold))
         if fraction is not None:
             return cls(selection.top(fraction))
-        return cls(
-            solve_for_parameters(selection, target_parameters, cls, others)
-        )
+        return cls(solve_for_parameters(selection, target_parameters, others))
 
     @classmethod
     def from_widths(
@@ -345,14 +338,7 @@ class PruningPlan:
         path : path-like
             Where.
         """
-        groups = {
-            name: {"units": len(units), "kept": _to_ranges(units)}
-            for name, units in self.keep.items()
-        }
-        content = {"format": FORMAT, "version": VERSION}
-        content["sha256"] = _digest(groups)
-        content["groups"] = groups
-        write_json(path, content)
+        write_keep(path, self.keep)
 
     @classmethod
     def load(cls, path: PathLike) -> "PruningPlan":
@@ -373,19 +359,7 @@ class PruningPlan:
         PlanError
             If the file is missing, truncated, altered, or of a newer format.
         """
-        content = _read(Path(path))
-        groups = content["groups"]
-        if content.get("sha256") != _digest(groups):
-            raise PlanError(
-                f"The plan {path} was altered or damaged after it was written "
-                "(its checksum differs); make it again from the model."
-            )
-        return cls(
-            {
-                name: _from_ranges(group["kept"], group["units"])
-                for name, group in groups.items()
-            }
-        )
+        return cls(read_keep(path))
 
 
 def _warn_if_still(gates: Mapping[str, AdaptiveDropout]) -> None:
@@ -406,59 +380,3 @@ def _unknown_group(name: str, groups: Mapping[str, Any]) -> str:
         f"The plan names group {name}, which the model does not have; use the "
         f"plan with the model that it was made for. Groups here: {present}."
     )
-
-
-def _digest(groups: Mapping[str, Any]) -> str:
-    text = json.dumps(groups, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(
-            f"The plan {path} cannot be read ({error.strerror}); give the "
-            "path of a file that PruningPlan.save has written."
-        ) from error
-    except ValueError as error:
-        raise PlanError(
-            f"The plan {path} is not complete JSON ({error}); make it again "
-            "from the model."
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise PlanError(
-            f"The file {path} is no pruning plan; give the path of a file "
-            "that PruningPlan.save has written."
-        )
-    if content.get("version") != VERSION:
-        raise PlanError(
-            f"The plan {path} has version {content.get('version')}, this "
-            f"package reads version {VERSION}; make it again, or install the "
-            "version that wrote it."
-        )
-    if not isinstance(content.get("groups"), dict):
-        raise PlanError(
-            f"The plan {path} has no groups; make it again from the model."
-        )
-    return content
-
-
-def _to_ranges(units: Tensor) -> str:
-    """[T, T, F, T] -> "0-1,3"."""
-    kept = units.nonzero().flatten().tolist()
-    ranges: list[list[int]] = []
-    for unit in kept:
-        if ranges and ranges[-1][1] == unit - 1:
-            ranges[-1][1] = unit
-        else:
-            ranges.append([unit, unit])
-    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
-
-
-def _from_ranges(text: str, size: int) -> Tensor:
-    units = torch.zeros(size, dtype=torch.bool)
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        units[int(first) : int(last or first) + 1] = True
-    return units

@@ -5,7 +5,7 @@ Authors
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -220,7 +220,6 @@ def _best(values: Tensor, number: int) -> Tensor:
 def solve_for_parameters(
     selection: Selection,
     target: int | float,
-    make_plan: Callable[[dict[str, Tensor]], Any],
     others: int = 0,
 ) -> dict[str, Tensor]:
     """The choice whose compact model comes closest to a size.
@@ -235,8 +234,6 @@ def solve_for_parameters(
         Scores, with the model.
     target : int or float
         Parameters of the whole model, or a fraction of them.
-    make_plan : callable
-        Makes a plan of a choice.
     others : int
         Parameters of the whole model outside of the selection's.
 
@@ -258,7 +255,7 @@ def solve_for_parameters(
     counter = ParameterCounter(selection.model)
 
     def count(number: int) -> int:
-        return others + counter(make_plan(selection.best(number)))
+        return others + counter(selection.best(number))
 
     total = others + count_parameters(selection.model)
     wanted = wanted_count(target, total, count(0), count(selection.size))

@@ -16,7 +16,6 @@ from speechbrain_neuronprune.compaction import ParameterCounter
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
-from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.selection import Selection, wanted_count
 from speechbrain_neuronprune.units import count_parameters
 
@@ -71,7 +70,10 @@ def steer_size(
 
     Example
     -------
-    >>> from speechbrain_neuronprune import attach_adaptive_dropout
+    >>> from speechbrain_neuronprune import (
+    ...     PruningPlan,
+    ...     attach_adaptive_dropout,
+    ... )
     >>> model = nn.Sequential(nn.Linear(8, 50), nn.ReLU(), nn.Linear(50, 2))
     >>> schedule = RetentionSchedule(steps=10)
     >>> _ = attach_adaptive_dropout(model, schedule)
@@ -290,7 +292,7 @@ class GatedUnits:
         selection = Selection(
             self._scores(), self.counter.shapes, *self.regular
         )
-        return self.counter(PruningPlan(selection.best(number)))
+        return self.counter(selection.best(number))
 
     def solve(self, wanted: int, number: int, counts: int) -> int:
         """The number of units that leaves a size, near another number. Steps

@@ -189,3 +189,8 @@ def train(
     brain.fit(hparams["epoch_counter"], batches(0), batches(1, number=1))
     brain.test_loss = brain.evaluate(batches(2, number=1), min_key="loss")
     return brain
+
+
+def newest(run: Path) -> Path:
+    """The last checkpoint of a run."""
+    return max(run.glob("save/CKPT+*"))

@@ -116,7 +116,7 @@ def _write(
     model: Source, plan: PruningPlan, folder: Path, splits: dict[str, Any]
 ) -> dict[str, Any]:
     plan.check(model.network)
-    small = ParameterCounter(model.network)(plan) + model.other_parameters
+    small = ParameterCounter(model.network)(plan.keep) + model.other_parameters
     found = {
         "output": str(folder),
         "parameters": small,

@@ -175,7 +175,7 @@ def _speech(
 
 
 def _describe(model: Source, made: PruningPlan, output: str) -> dict[str, Any]:
-    network = ParameterCounter(model.network)(made)
+    network = ParameterCounter(model.network)(made.keep)
     kinds: dict[str, list[int]] = {}
     for group in supported_units(model.network).values():
         keep = made.keep.get(group.name)

@@ -15,9 +15,9 @@ import re
 from pathlib import Path
 
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.file_names import CARD
 from speechbrain_neuronprune.files import PathLike, atomic_path
 
-CARD = "README.md"
 HEADING = "\n## Checksums\n\n| file | SHA-256 |\n| --- | --- |\n"
 ROW = re.compile(r"^\| (\S+) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 

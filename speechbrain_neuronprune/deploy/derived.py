@@ -16,6 +16,7 @@ from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.target import is_replaceable, writing
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.file_names import RECIPE
 from speechbrain_neuronprune.files import PathLike
 
 
@@ -70,7 +71,7 @@ def _check_output(model_dir: Path, output: Path) -> None:
 def _check_model(model_dir: Path, model: Pretrained) -> None:
     if not hasattr(model.hparams, "model"):
         raise ExportError(
-            f"The hyperparams.yaml of {model_dir} has no entry named model "
+            f"The {RECIPE} of {model_dir} has no entry named model "
             "with all weights; give a directory that this package wrote."
         )
     require_float(model.hparams.model, model_dir)

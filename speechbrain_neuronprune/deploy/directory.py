@@ -31,15 +31,19 @@ from torch import nn
 
 from speechbrain_neuronprune.deploy.card import model_card
 from speechbrain_neuronprune.deploy.checksums import write_card
+from speechbrain_neuronprune.deploy.in_yaml import ATTACH, FAST, NARROW
 from speechbrain_neuronprune.deploy.interfaces import ENCODER_ASR, Interface
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.file_names import (
+    NORMALIZER,
+    PLAN,
+    RECIPE,
+    TOKENIZER,
+    WEIGHTS,
+)
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.layers.front_end import FastConv2d
 from speechbrain_neuronprune.plan import PruningPlan
-
-ATTACH = "attach_adaptive_dropout"
-NARROW = "!apply:speechbrain_neuronprune.deploy.narrow"
-FAST = "!apply:speechbrain_neuronprune.use_fast_layers"
 
 # What inference takes over from the recipe, before the network.
 BEFORE = ("sample_rate", "compute_features", "normalize")
@@ -101,11 +105,11 @@ def write_model_directory(
         yaml = inference_yaml(
             recipe, network, pruned, plan.widths(dense), interface
         )
-        (temporary / "hyperparams.yaml").write_text(yaml, encoding="utf-8")
-        torch.save(_state_dict(network), temporary / "model.ckpt")
-        normalize._save(temporary / "normalizer.ckpt")
-        shutil.copyfile(tokenizer, temporary / "tokenizer.ckpt")
-        plan.save(temporary / "plan.json")
+        (temporary / RECIPE).write_text(yaml, encoding="utf-8")
+        torch.save(_state_dict(network), temporary / WEIGHTS)
+        normalize._save(temporary / NORMALIZER)
+        shutil.copyfile(tokenizer, temporary / TOKENIZER)
+        plan.save(temporary / PLAN)
         write_card(temporary, model_card(results, interface))
 
 

@@ -16,14 +16,16 @@ from ruamel.yaml import YAML, Tag
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from speechbrain.utils.checkpoints import Checkpointer
 
-from speechbrain_neuronprune.deploy.directory import ATTACH
+from speechbrain_neuronprune.deploy.in_yaml import (
+    ATTACH,
+    NARROW_BY_PLAN,
+    STEER,
+)
 from speechbrain_neuronprune.errors import ExperimentError
+from speechbrain_neuronprune.file_names import PLAN
 
-NARROW = "!apply:speechbrain_neuronprune.deploy.experiment.narrow_by_plan"
-STEER = ".steer_size"
+# The entry that narrows what a yaml has built
 NARROWED = "narrowed"
-PLAN = "plan.json"
-RECIPE = "hyperparams.yaml"
 
 
 def read_recipe(
@@ -111,7 +113,7 @@ def compact_recipe(
     keywords(recipe, checkpointer, Checkpointer)["allow_partial_load"] = True
     reference = YAML().load(f"!ref <{network}>")
     node = CommentedMap({"model": reference, "plan": str(folder / PLAN)})
-    node.yaml_set_ctag(Tag(suffix=NARROW))
+    node.yaml_set_ctag(Tag(suffix=NARROW_BY_PLAN))
     recipe[NARROWED] = node
     return dump(recipe)
 

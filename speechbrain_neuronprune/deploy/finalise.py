@@ -21,6 +21,12 @@ from speechbrain_neuronprune.deploy.evaluation import (
     score_split,
 )
 from speechbrain_neuronprune.deploy.interfaces import INTERFACES
+from speechbrain_neuronprune.file_names import (
+    PLAN,
+    RECIPE,
+    RESULTS,
+    TRAINED_TOKENIZER,
+)
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.page import write_report
@@ -49,12 +55,30 @@ def finalise(
     loader_options : mapping
         Options of their data loader.
     """
-    hparams = brain.hparams
-    folder = Path(hparams.output_folder)
+    folder = Path(brain.hparams.output_folder)
+    _load_average(brain)
+    plan = brain.make_plan()
+    plan.save(folder / PLAN)
+    variants = make_variants(brain.pruned, plan)
+    scores = {
+        split: score_split(brain, variants, dataset, loader_options)
+        for split, dataset in tests.items()
+    }
+    write_error_rates(folder, scores)
+    results = collect_results(brain, variants, scores)
+    results["training"]["learned_retention"] = brain.learned_retention
+    write_json(folder / RESULTS, results)
+    model = folder / "model"
+    write_model(model, brain, plan, variants, results)
+    _log(results, model, report=write_report(folder))
+
+
+def _load_average(brain: sb.Brain) -> None:
+    """Load what is evaluated; an unfinished run gives a warning."""
     if brain.test_only:  # then fit() has recovered nothing
         brain.checkpointer.recover_if_possible()
     averaged = load_final_average(
-        brain.checkpointer, "model", hparams.number_of_checkpoints
+        brain.checkpointer, "model", brain.hparams.number_of_checkpoints
     )
     logger.info("Averaged the last %d checkpoints", len(averaged))
     if not brain.final_phase:
@@ -65,20 +89,6 @@ def finalise(
             brain.final_step,
         )
     brain.lead_average()
-    plan = brain.make_plan()
-    plan.save(folder / "plan.json")
-    variants = make_variants(brain.pruned, plan)
-    scores = {
-        split: score_split(brain, variants, dataset, loader_options)
-        for split, dataset in tests.items()
-    }
-    write_error_rates(folder, scores)
-    results = collect_results(brain, variants, scores)
-    results["training"]["learned_retention"] = brain.learned_retention
-    write_json(folder / "results.json", results)
-    write_model(folder / "model", brain, plan, variants, results)
-    write_report(folder)
-    _log(results, folder)
 
 
 def collect_results(
@@ -140,11 +150,11 @@ def write_model(
     network = {name: brain.modules[name] for name in brain.network}
     write_model_directory(
         folder,
-        recipe=Path(brain.hparams.output_folder) / "hyperparams.yaml",
+        recipe=Path(brain.hparams.output_folder) / RECIPE,
         normalize=brain.modules.normalize,
         network=network | {brain.pruned_module: variants["compact"]},
         pruned=brain.pruned_module,
-        tokenizer=Path(brain.hparams.save_folder) / "tokenizer.model",
+        tokenizer=Path(brain.hparams.save_folder) / TRAINED_TOKENIZER,
         plan=plan,
         dense=variants["dense"],
         results=results,
@@ -185,7 +195,7 @@ def _example(brain: sb.Brain) -> dict[str, Any]:
     }
 
 
-def _log(results: Mapping[str, Any], folder: Path) -> None:
+def _log(results: Mapping[str, Any], model: Path, report: Path) -> None:
     for split, row in results["splits"].items():
         logger.info(
             "%s: WER %.2f dense, %.2f masked, %.2f compact; CER %.2f, %.2f, "
@@ -201,6 +211,6 @@ def _log(results: Mapping[str, Any], folder: Path) -> None:
         "%d parameters instead of %d; model in %s, report in %s",
         cost["compact"]["parameters"],
         cost["dense"]["parameters"],
-        folder / "model",
-        folder / "report" / "report.html",
+        model,
+        report,
     )

@@ -6,6 +6,12 @@ Authors
 
 from dataclasses import dataclass
 
+from speechbrain_neuronprune.deploy.in_yaml import (
+    CTC_CONTEXT,
+    DECODE_CTC,
+    DECODE_WORDS,
+)
+
 # What all of them end with. The normaliser is a module of its own, too: only
 # its own ``to`` moves its statistics, that of a chain that holds it does not.
 COMMON = """    normalize: !ref <normalize>
@@ -18,6 +24,14 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
         model: !ref <model>
         normalizer: !ref <normalize>
         tokenizer: !ref <tokenizer>
+"""
+
+# What keeps the state of a stream, and puts its tokens into words.
+STREAM = f"""
+make_decoder_streaming_context: {CTC_CONTEXT}
+make_tokenizer_streaming_context: \
+!name:speechbrain.tokenizers.SentencePiece.SentencePieceDecoderStreamingContext
+tokenizer_decode_streaming: {DECODE_WORDS}
 """
 
 
@@ -102,27 +116,16 @@ fea_streaming_extractor: !new:speechbrain.lobes.features.StreamingFeatureWrapper
 {front}
     properties: !apply:speechbrain.utils.filter_analysis.stack_filter_properties
         - [{filters}]
-
-make_decoder_streaming_context: \
-!name:speechbrain_neuronprune.deploy.streaming.CTCStreamingContext
-make_tokenizer_streaming_context: \
-!name:speechbrain.tokenizers.SentencePiece.SentencePieceDecoderStreamingContext
-tokenizer_decode_streaming: \
-!name:speechbrain_neuronprune.deploy.streaming.decode_words_streaming
-
+"""
+    + STREAM
+    + """
 modules:
     front: !ref <fea_streaming_extractor>
     enc: !ref <encoder_wrapper>
     proj_enc: !ref <{output}>
 """
     + COMMON,
-    tags=(
-        (
-            "decoding_function",
-            "!name:speechbrain_neuronprune.deploy.streaming."
-            "ctc_greedy_decode_streaming",
-        ),
-    ),
+    tags=(("decoding_function", DECODE_CTC),),
 )
 
 # The searcher is the recipe's for validation: the one for tests has a

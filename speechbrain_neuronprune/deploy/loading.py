@@ -15,6 +15,7 @@ from speechbrain.processing.features import InputNormalization
 
 from speechbrain_neuronprune.deploy.checksums import verify_checksums
 from speechbrain_neuronprune.errors import DataError, in_short
+from speechbrain_neuronprune.file_names import RECIPE
 from speechbrain_neuronprune.files import PathLike
 
 Recogniser = TypeVar("Recogniser", bound=Pretrained)
@@ -71,8 +72,8 @@ def load_model(
 
 def _check_kind(folder: PathLike) -> None:
     """Refuse what no interface loads, a training run among them."""
-    yaml = Path(folder, "hyperparams.yaml")
-    reason = "it has no hyperparams.yaml"
+    yaml = Path(folder, RECIPE)
+    reason = f"it has no {RECIPE}"
     if yaml.is_file():
         text = yaml.read_text(encoding="utf-8", errors="replace")
         is_run = re.search("^checkpointer:", text, re.MULTILINE)

@@ -25,12 +25,10 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from torch import nn
 
 from speechbrain_neuronprune import compaction
-from speechbrain_neuronprune.deploy.checksums import CARD, write_card
+from speechbrain_neuronprune.deploy.checksums import write_card
 from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
-    PLAN,
-    RECIPE,
     dump,
     keywords,
     rename_anchors,
@@ -43,7 +41,9 @@ from speechbrain_neuronprune.deploy.holders import (
     holding,
     tensors_of,
 )
+from speechbrain_neuronprune.deploy.in_yaml import NARROW_IN_PLACE
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.file_names import CARD, PLAN, RECIPE
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import count_parameters
@@ -53,7 +53,6 @@ logger = get_logger(__name__)
 Widths = Mapping[str, int | list[int]]
 
 DENSE_CARD = "README.dense.md"
-NARROW = "!apply:speechbrain_neuronprune.deploy.narrow_in_place"
 
 TEXT = """\
 # A smaller {name}
@@ -99,17 +98,11 @@ def write_narrowed_directory(
         If the plan does not fit the network.
     """
     folder, output = Path(folder), Path(output)
-    if output.resolve() == folder.resolve():
-        raise ExportError(
-            f"The smaller model would take the place of {folder}, which it is "
-            "made from; name another folder."
-        )
+    _check_apart(folder, output)
     plan.check(network)
     pretrainer = recogniser.hparams.pretrainer
-    groups, loaded = groups_cut(network, plan), loaded_modules(pretrainer)
-    check_loaded(network, groups, loaded)
-    check_holders(network, groups, recogniser.mods)
-    cut = [one for group in groups for one in tensors_of(network, group)]
+    loaded = loaded_modules(pretrainer)
+    cut = _tensors_cut(recogniser, network, plan, loaded)
     pruned = holding(cut, loaded)
     recipe = narrowed_recipe(
         (folder / RECIPE).read_text(encoding="utf-8"),
@@ -131,6 +124,27 @@ def write_narrowed_directory(
             f"Cannot write {output} ({error}); name a folder that you may "
             "write to, on a disk with some space left."
         ) from error
+
+
+def _check_apart(folder: Path, output: Path) -> None:
+    if output.resolve() == folder.resolve():
+        raise ExportError(
+            f"The smaller model would take the place of {folder}, which it is "
+            "made from; name another folder."
+        )
+
+
+def _tensors_cut(
+    recogniser: Pretrained,
+    network: nn.Module,
+    plan: PruningPlan,
+    loaded: Mapping[str, nn.Module],
+) -> list[torch.Tensor]:
+    """What narrowing cuts, if all that holds it would follow."""
+    groups = groups_cut(network, plan)
+    check_loaded(network, groups, loaded)
+    check_holders(network, groups, recogniser.mods)
+    return [one for group in groups for one in tensors_of(network, group)]
 
 
 def _narrow(
@@ -216,7 +230,7 @@ def _drop(node: CommentedMap, entry: str, names: Collection[str]) -> None:
 def _narrowing(module: str, widths: Widths) -> CommentedMap:
     reference = YAML().load(f"!ref <modules[{module}]>")
     node = CommentedMap({"model": reference, "widths": dict(widths)})
-    node.yaml_set_ctag(Tag(suffix=NARROW))
+    node.yaml_set_ctag(Tag(suffix=NARROW_IN_PLACE))
     return node
 
 

@@ -18,12 +18,12 @@ from torch import nn
 
 from speechbrain_neuronprune.deploy.checksums import read_card, write_card
 from speechbrain_neuronprune.deploy.derived import derived_directory
+from speechbrain_neuronprune.deploy.in_yaml import INT8
 from speechbrain_neuronprune.deploy.int8 import Int8Weight
 from speechbrain_neuronprune.fast_layers import use_unit_attention
+from speechbrain_neuronprune.file_names import RECIPE, WEIGHTS
 from speechbrain_neuronprune.files import PathLike
-from speechbrain_neuronprune.layers.attention import RegularUnitAttention
-
-INT8 = "!apply:speechbrain_neuronprune.deploy.int8_model"
+from speechbrain_neuronprune.layers.regular import RegularUnitAttention
 
 NOTE = """
 ## Int8
@@ -114,8 +114,8 @@ def quantise_directory(model_dir: PathLike, output: PathLike) -> Path:
     """
     with derived_directory(model_dir, output) as (folder, model):
         int8 = int8_model(model.hparams.model)
-        torch.save(int8.state_dict(), folder / "model.ckpt")
-        _build_in_int8(folder / "hyperparams.yaml")
+        torch.save(int8.state_dict(), folder / WEIGHTS)
+        _build_in_int8(folder / RECIPE)
         write_card(folder, read_card(folder) + NOTE)
     return Path(output)
 

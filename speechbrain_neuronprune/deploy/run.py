@@ -20,7 +20,6 @@ from speechbrain_neuronprune.deploy.evaluation import (
     make_variants,
     score_split,
 )
-from speechbrain_neuronprune.deploy.experiment_yaml import RECIPE
 from speechbrain_neuronprune.deploy.finalise import (
     collect_results,
     write_model,
@@ -31,6 +30,7 @@ from speechbrain_neuronprune.errors import (
     TrainingError,
     in_short,
 )
+from speechbrain_neuronprune.file_names import RECIPE, TRAINED_TOKENIZER
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.training.checkpoints import load_final_average
@@ -155,7 +155,7 @@ def _load(folder: Path, device: str) -> CTCRecogniser:
         )
     with open(folder / RECIPE, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, moved)
-    hparams["tokenizer"] = load_tokenizer(save / "tokenizer.model")
+    hparams["tokenizer"] = load_tokenizer(save / TRAINED_TOKENIZER)
     run_opts = {"device": device, "noprogressbar": True, "precision": "fp32"}
     if device == "cpu":  # where SpeechBrain refuses fp16, as of a GPU's run
         run_opts["eval_precision"] = "fp32"

@@ -21,6 +21,7 @@ from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.deploy.recipe_network import network_of_yaml
 from speechbrain_neuronprune.deploy.run import RUN_KEYS, open_run, read_keys
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.file_names import RECIPE
 from speechbrain_neuronprune.units import count_parameters, supported_units
 
 MODEL = "model directory"
@@ -97,7 +98,7 @@ def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
         return from_yaml(path)
     keys = read_keys(path)
     if not keys:
-        what = "has no hyperparams.yaml" if Path(path).is_dir() else "is none"
+        what = f"has no {RECIPE}" if Path(path).is_dir() else "is none"
         raise DataError(
             f"There is no model in {path} (it {what}); give a model "
             "directory, an experiment folder of SpeechBrain, or a yaml file."

@@ -15,6 +15,7 @@ from speechbrain_neuronprune.deploy.interfaces import (
     STREAMING_ASR,
 )
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.file_names import RECIPE
 from speechbrain_neuronprune.files import PathLike
 
 
@@ -45,7 +46,7 @@ def streaming_directory(model_dir: PathLike, output: PathLike) -> Path:
         or the new directory cannot be written.
     """
     with derived_directory(model_dir, output) as (folder, model):
-        recipe = folder / "hyperparams.yaml"
+        recipe = folder / RECIPE
         names = _network(model_dir, recipe.read_text(encoding="utf-8"))
         network = {name: getattr(model.hparams, name) for name in names}
         yaml = inference_yaml(recipe, network, names[0], {}, STREAMING_ASR)
@@ -66,7 +67,7 @@ def _network(model_dir: PathLike, yaml: str) -> list[str]:
     names = re.findall(r"!ref <(\w+)>", model[0]) if model else []
     if not names:
         raise ExportError(
-            f"The entry model in the hyperparams.yaml of {model_dir} names no "
+            f"The entry model in the {RECIPE} of {model_dir} names no "
             "modules; give a directory that this package wrote."
         )
     return names

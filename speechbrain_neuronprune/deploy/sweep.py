@@ -25,6 +25,7 @@ from speechbrain_neuronprune.deploy.evaluation import measure_costs
 from speechbrain_neuronprune.deploy.run import compact_run
 from speechbrain_neuronprune.deploy.sizes import measure_sizes
 from speechbrain_neuronprune.errors import DataError, PlanError
+from speechbrain_neuronprune.file_names import WEIGHTS
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.canvas import plot_style, to_png
@@ -161,7 +162,7 @@ class Sweep:
             The model directory.
         """
         path = self.model_path(target)
-        is_there = (path / "model.ckpt").is_file()
+        is_there = (path / WEIGHTS).is_file()
         if not (is_there and path.name in self.written):
             compact_run(
                 self.brain,

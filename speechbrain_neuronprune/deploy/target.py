@@ -10,11 +10,8 @@ from pathlib import Path
 
 from speechbrain_neuronprune.deploy.checksums import names_weights
 from speechbrain_neuronprune.errors import ExportError
+from speechbrain_neuronprune.file_names import RECIPE, WEIGHTS
 from speechbrain_neuronprune.files import PathLike, atomic_path
-
-# A training run has a yaml, too, and a checkpoint has weights: only a model
-# directory has both, or a card with the checksums of its weights.
-RECIPE, WEIGHTS = "hyperparams.yaml", "model.ckpt"
 
 
 @contextlib.contextmanager
@@ -74,6 +71,8 @@ def is_replaceable(folder: Path) -> bool:
     """
     if not folder.is_dir():
         return not folder.exists()
+    # A training run has a yaml, too, and a checkpoint has weights: only a model
+    # directory has both, or a card with the checksums of its weights.
     has_weights = (folder / WEIGHTS).is_file() or names_weights(folder)
     is_model = (folder / RECIPE).is_file() and has_weights
     return is_model or not any(folder.iterdir())

@@ -18,10 +18,10 @@ from torch import nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.layers.attention import AttentionForm
+from speechbrain_neuronprune.layers.chain import ChainForm
 from speechbrain_neuronprune.layers.convolution import ConvolutionForm
 from speechbrain_neuronprune.layers.feed_forward import FeedForwardForm
 from speechbrain_neuronprune.layers.gating import GatingForm
-from speechbrain_neuronprune.layers.linear import ChainForm
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.layouts import ATTENTION
 

@@ -20,7 +20,7 @@ from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.hooks import is_watched
-from speechbrain_neuronprune.units.ends import runs_as
+from speechbrain_neuronprune.units.kinds import runs_as
 
 
 def use_channels_last(layer: nn.Module) -> None:

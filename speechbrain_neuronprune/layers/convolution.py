@@ -19,8 +19,8 @@ from speechbrain_neuronprune.layers.constant import (
     ConstantConvolution,
     bias_of,
 )
-from speechbrain_neuronprune.layers.feed_forward import insert_gate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
+from speechbrain_neuronprune.layers.sequential_gate import insert_gate
 from speechbrain_neuronprune.layers.shared_draw import Follower, SharedDraw
 from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup

@@ -16,7 +16,7 @@ from speechbrain.nnet.CNN import Conv2d, get_padding_elem
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.hooks import is_watched
-from speechbrain_neuronprune.units.ends import runs_as
+from speechbrain_neuronprune.units.kinds import runs_as
 
 PADDINGS = ("same", "valid")
 

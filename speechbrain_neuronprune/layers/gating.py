@@ -16,8 +16,8 @@ from speechbrain.lobes.models.transformer.Branchformer import (
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.gates.gate import UnitGate
+from speechbrain_neuronprune.layers.chain_gate import gate_of, replace_gate
 from speechbrain_neuronprune.layers.constant import Constant, bias_of
-from speechbrain_neuronprune.layers.linear import gate_of, replace_gate
 from speechbrain_neuronprune.layers.normalization import PartialLayerNorm
 from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup

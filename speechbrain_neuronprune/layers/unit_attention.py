@@ -270,36 +270,3 @@ def gated(units: Tensor, mask: Tensor | None) -> Tensor:
     tensor([1., 1.])
     """
     return units if mask is None else units * mask
-
-
-def masked(scores: Tensor, *masks: Tensor | None) -> Tensor:
-    """Apply masks to attention scores.
-
-    Float masks are added. Where others say True or 1, nothing is to be seen,
-    and the scores are -inf.
-
-    Arguments
-    ---------
-    scores : torch.Tensor
-        (batch, heads, L, S).
-    *masks : torch.Tensor or None
-        Whatever broadcasts to the scores; None is passed over.
-
-    Returns
-    -------
-    torch.Tensor
-        As ``scores``.
-
-    Example
-    -------
-    >>> masked(torch.zeros(2), torch.tensor([False, True]), None)
-    tensor([0., -inf])
-    """
-    for mask in masks:
-        if mask is None:
-            continue
-        if mask.is_floating_point():
-            scores = scores + mask
-        else:
-            scores = scores.masked_fill(mask.bool(), -float("inf"))
-    return scores

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.file_names import PLAN, RESULTS
 from speechbrain_neuronprune.files import PathLike
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.adaptation_figures import (
@@ -27,8 +28,6 @@ from speechbrain_neuronprune.report.analysis_figures import (
 from speechbrain_neuronprune.report.reading import read_lines, read_object
 
 TRAINING = "retention.jsonl"
-PLAN = "plan.json"
-RESULTS = "results.json"
 TRAINED = (TRAINING, PLAN, RESULTS)  # what only a training run writes
 FILES = (*TRAINED, ANALYSIS, ADAPTATION_LOG, ADAPTATION)
 

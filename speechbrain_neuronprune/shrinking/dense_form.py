@@ -1,9 +1,9 @@
 """What a model that shrinks in training was before it shrank.
 
-Its shapes are remembered, without data. By them the model saves and loads
-itself as if nothing had left it: what is gone are zeros, and gates that are
-closed for good. So all checkpoints of a run are of one shape, whenever units
-left, and whoever reads them needs to know nothing of it.
+Its shapes are remembered, without data, and so are its gates. By them the model
+saves and loads itself as if nothing had left it. So all checkpoints of a run
+are of one shape, whenever units left, and whoever reads them needs to know
+nothing of it.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -11,7 +11,6 @@ Authors
 
 import copy
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.compaction import shapes_of
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
-from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.layers import set_gate
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
@@ -29,8 +27,6 @@ from speechbrain_neuronprune.shrinking.origins import (
     trace,
 )
 from speechbrain_neuronprune.units import supported_units
-from speechbrain_neuronprune.units.chains import ELEMENTWISE
-from speechbrain_neuronprune.units.ends import runs_as
 
 # Logits of units that have left, in units of beta. Farther away than whatever
 # settles or steers takes the logits of others.
@@ -89,7 +85,7 @@ class DenseForm:
             By the name that the entry has now.
         """
         self.adopt_gates(live)
-        return trace(self.model, self.keep, _device(live))
+        return trace(self.model, self.keep, device_of(live))
 
     # ------------------------------------------------------------- the gates
 
@@ -107,10 +103,10 @@ class DenseForm:
             new.pop(name, None)
         if not new:
             return
-        groups, device = supported_units(self.model), _device(live)
+        groups, device = supported_units(self.model), device_of(live)
         memo: dict[int, Any] = dict(schedules(self.model))
         for value in self.model.parameters():
-            entry = _filled(value, device)
+            entry = filled(value, device)
             memo[id(value)] = nn.Parameter(entry, value.requires_grad)
         whole = copy.deepcopy(self.model, memo)
         for name, gate in new.items():
@@ -132,7 +128,7 @@ class DenseForm:
             The model that shrank, on any device.
         """
         self.adopt_gates(live)
-        gates, device = adaptive_dropouts(live), _device(live)
+        gates, device = adaptive_dropouts(live), device_of(live)
         for name, whole in adaptive_dropouts(self.model).items():
             logits = whole.to(device).logits
             if name in gates:
@@ -148,88 +144,8 @@ class DenseForm:
             newly = left_units(gate) & ~self.keep[name].to(gate.logits.device)
             gate.logits[newly] += GONE / gate.scale
 
-    # ------------------------------------------------------------ state dicts
-
-    def whole_state(
-        self, live: nn.Module, state: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The state dict that the model would have had.
-
-        Arguments
-        ---------
-        live : nn.Module
-            The model that shrank.
-        state : mapping
-            Its own state dict.
-
-        Returns
-        -------
-        dict
-            In the shapes from before: zeros for what is gone, closed gates for
-            its units.
-        """
-        self.read_gates(live)
-        origins, device = self.origins(live), _device(live)
-        parts = {
-            origin.name: (origin, state[name])
-            for name, origin in origins.items()
-            if name in state
-        }
-        dense, whole = self.model.state_dict(), {}
-        # What has left is of the type that what is left may be cast to since.
-        casts = {
-            dense[origin.name].dtype: part.dtype
-            for origin, part in parts.values()
-        }
-        for name, value in dense.items():
-            base = _filled(value, device, casts)
-            if name in parts and torch.is_tensor(base):
-                origin, part = parts[name]
-                base = origin.spread(part, base)
-            elif name in state and name not in origins:
-                base = state[name]
-            whole[name] = base
-        return whole
-
-    def part_of(
-        self,
-        live: nn.Module,
-        own: Mapping[str, Any],
-        whole: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """What the model that shrank shall load of a state dict.
-
-        Arguments
-        ---------
-        live : nn.Module
-            The model that shrank.
-        own : mapping
-            Its own state dict.
-        whole : mapping
-            A state dict in the shapes from before.
-
-        Returns
-        -------
-        dict
-            What is left of ``whole``, by the names that entries have now.
-        """
-        origins, dense = self.origins(live), self.model.state_dict()
-        part = {name: v for name, v in whole.items() if name not in dense}
-        for name, value in own.items():
-            origin = origins.get(name)
-            source = name if origin is None else origin.name
-            if source not in dense:
-                part[name] = value  # narrowing has made it
-            elif source in whole:
-                given = whole[source]
-                cut = origin and given.shape == dense[source].shape
-                part[name] = origin.take(given) if cut else given
-        return part
-
-    # -------------------------------------------------------------- to and fro
-
     def shrink(self, live: nn.Module, keep: Mapping[str, Tensor]) -> None:
-        """Remove more units from the model; hooks then see to its states.
+        """Remove more units from the model.
 
         Arguments
         ---------
@@ -241,82 +157,6 @@ class DenseForm:
         narrow_gated(live, self.remaining(keep))
         self.keep = dict(keep)
         self.close()
-        if dense_form(live) is None:
-            live.dense_form = self
-            self.handles = [
-                live.register_state_dict_post_hook(_save_whole),
-                live.register_load_state_dict_pre_hook(_load_part),
-            ]
-
-    @torch.no_grad()
-    def grow(self, live: nn.Module) -> None:
-        """Give a model its shapes back, with zeros for what is gone.
-
-        Arguments
-        ---------
-        live : nn.Module
-            The model that shrank, changed in place.
-        """
-        state = live.state_dict()
-        modes = {path: m.training for path, m in live.named_modules()}
-        memo = self._entries(live, state) | self._uncut(live)
-        for handle in self.handles:
-            handle.remove()
-        del live.dense_form
-        for path, module in self.model.named_modules():
-            if id(module) not in memo:  # nor a part of one that was
-                _put(live, path, copy.deepcopy(module, memo))
-        for path, module in live.named_modules():
-            parent = path.rpartition(".")[0]
-            module.training = modes.setdefault(path, modes[parent])
-        for name, gate in adaptive_dropouts(live).items():
-            if name in self.pulls:
-                follow_optimizer(gate.schedule, [gate], self.pulls[name])
-        live.load_state_dict(state)
-
-    def _entries(
-        self, live: nn.Module, state: Mapping[str, Tensor]
-    ) -> dict[int, Any]:
-        """Memo for ``copy.deepcopy``: entries of the old shapes, which learn
-        if what is left of them does."""
-        origins, device = self.origins(live), _device(live)
-        learns = {
-            origins[name].name: value.requires_grad
-            for name, value in live.named_parameters()
-        }
-        memo: dict[int, Any] = dict(schedules(self.model))
-        entries = self.model.named_parameters(), self.model.named_buffers()
-        for name, value in chain(*entries):
-            # Not all buffers are saved.
-            dtype = state.get(name, value).dtype
-            entry = _filled(value, device).to(dtype)
-            if isinstance(value, nn.Parameter):
-                learn = learns.get(name, value.requires_grad)
-                entry = nn.Parameter(entry, learn)
-            memo[id(value)] = entry
-        return memo
-
-    def _uncut(self, live: nn.Module) -> dict[int, Any]:
-        """Memo for ``copy.deepcopy``: outside of layers that were cut, and
-        where nothing is held per unit, modules stay what they are now."""
-        cut = {
-            group.layer
-            for name, group in supported_units(self.model).items()
-            if not self.keep[name].all()
-        }
-        now = dict(live.named_modules(remove_duplicate=False))
-        memo: dict[int, Any] = {}
-        for path, module in self.model.named_modules(remove_duplicate=False):
-            one = now.get(path)
-            inside = any(_is_within(path, layer) for layer in cut)
-            if type(one) is not type(module) or (
-                inside and not runs_as(one, ELEMENTWISE)
-            ):
-                continue
-            memo[id(module)] = one
-            for name, value in module._parameters.items():
-                memo[id(value)] = one._parameters.get(name)
-        return memo
 
 
 def dense_form(model: nn.Module) -> DenseForm | None:
@@ -363,6 +203,61 @@ def left_units(gate: AdaptiveDropout) -> Tensor:
     return gate.scale * gate.logits.detach().float() > limit
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are.
+
+    Arguments
+    ---------
+    model : nn.Module
+        All of it is on one device.
+
+    Returns
+    -------
+    torch.device
+        That of its first parameter.
+
+    Example
+    -------
+    >>> device_of(nn.Linear(2, 2))
+    device(type='cpu')
+    """
+    return next(model.parameters()).device
+
+
+def filled(
+    value: Any,
+    device: torch.device,
+    casts: Mapping[torch.dtype, torch.dtype] | None = None,
+) -> Any:
+    """An entry of a form with data: zeros where it has a shape only.
+
+    Arguments
+    ---------
+    value : Any
+        The entry.
+    device : torch.device
+        Where its data shall be.
+    casts : mapping, optional
+        What its type shall become, where that is another one.
+
+    Returns
+    -------
+    Any
+        A new tensor; what is no tensor, as it is.
+
+    Example
+    -------
+    >>> filled(torch.empty(2, device="meta"), torch.device("cpu"))
+    tensor([0., 0.])
+    """
+    if not torch.is_tensor(value):
+        return value
+    dtype = (casts or {}).get(value.dtype, value.dtype)
+    if value.is_meta:
+        return torch.zeros_like(value, device=device, dtype=dtype)
+    return value.detach().to(device, dtype, copy=True)
+
+
 def _pulls_of(model: nn.Module) -> dict[str, float]:
     """The weights of the penalties of gates that follow an optimiser."""
     pulls: dict[str, float] = {}
@@ -374,24 +269,6 @@ def _pulls_of(model: nn.Module) -> dict[str, float]:
     return pulls
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def _is_within(path: str, layer: str) -> bool:
-    return not layer or f"{path}.".startswith(f"{layer}.")
-
-
-def _put(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Put a module in its place. Whoever holds the model itself, or watches it
-    by hooks, still does."""
-    if path:
-        model.set_submodule(path, module)
-    else:
-        parts = vars(module).items()
-        vars(model).update({k: v for k, v in parts if "hooks" not in k})
-
-
 def _form_of(model: nn.Module) -> nn.Module:
     """A copy without data. What is small stays: the logits are copied,
     buffers shared, and so is c(t)."""
@@ -400,52 +277,3 @@ def _form_of(model: nn.Module) -> nn.Module:
     for gate in adaptive_dropouts(model).values():
         memo[id(gate.logits)] = copy.deepcopy(gate.logits)
     return shapes_of(model, memo)
-
-
-def _filled(
-    value: Any,
-    device: torch.device,
-    casts: Mapping[torch.dtype, torch.dtype] | None = None,
-) -> Any:
-    if not torch.is_tensor(value):
-        return value
-    dtype = (casts or {}).get(value.dtype, value.dtype)
-    if value.is_meta:
-        return torch.zeros_like(value, device=device, dtype=dtype)
-    return value.detach().to(device, dtype, copy=True)
-
-
-def _save_whole(
-    module: nn.Module, state: dict, prefix: str, metadata: dict
-) -> None:
-    """After ``state_dict``: put the whole state in place of the part."""
-    form = dense_form(module)
-    if form is not None:
-        part = _pop(state, prefix)
-        whole = form.whole_state(module, part)
-        state.update({prefix + name: one for name, one in whole.items()})
-
-
-def _load_part(
-    module: nn.Module, state: dict, prefix: str, *others: Any
-) -> None:
-    """Before ``load_state_dict``: take the part of a whole state."""
-    form = dense_form(module)
-    if form is not None:
-        own = _own_state(module)
-        part = form.part_of(module, own, _pop(state, prefix))
-        state.update({prefix + name: one for name, one in part.items()})
-
-
-def _pop(state: dict, prefix: str) -> dict[str, Any]:
-    """The entries of one module, taken out of a state dict."""
-    names = [name for name in state if name.startswith(prefix)]
-    return {name.removeprefix(prefix): state.pop(name) for name in names}
-
-
-def _own_state(module: nn.Module) -> dict[str, Any]:
-    form = vars(module).pop("dense_form")
-    try:
-        return module.state_dict()
-    finally:
-        module.dense_form = form

@@ -25,6 +25,7 @@ from speechbrain_neuronprune.shrinking.dense_form import (
     dense_form,
     left_units,
 )
+from speechbrain_neuronprune.shrinking.growing import regrow
 from speechbrain_neuronprune.shrinking.optimizer_states import (
     DenseState,
     check_states,
@@ -32,6 +33,7 @@ from speechbrain_neuronprune.shrinking.optimizer_states import (
     successors,
 )
 from speechbrain_neuronprune.shrinking.origins import schedules, trace
+from speechbrain_neuronprune.shrinking.whole_state import save_as_whole
 from speechbrain_neuronprune.units import (
     UnitGroup,
     count_parameters,
@@ -131,6 +133,7 @@ def shrink(
         check_states(optimizer, cut)
     states = _states_of(model, optimizers)
     form.shrink(model, keep)
+    save_as_whole(model, form)
     changed = successors(before, dict(model.named_parameters()), origins)
     for optimizer in states:
         hand_over(optimizer, changed)
@@ -165,7 +168,7 @@ def grow(model: nn.Module) -> None:
     states = _states_of(model)
     saved = {optimizer: optimizer.state_dict() for optimizer in states}
     before = set(model.parameters())
-    form.grow(model)
+    regrow(model, form)
     after = dict(model.named_parameters())
     for optimizer, state in states.items():
         del _STATES[optimizer]

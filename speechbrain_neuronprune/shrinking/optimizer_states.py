@@ -221,34 +221,22 @@ class DenseState:
     def _slots(
         self, optimizer: Optimizer, groups: list[dict]
     ) -> Iterator[tuple[dict, list[_Slot]]]:
+        """Every group of a state dict with the places of its parameters."""
         # A state dict knows parameters by their number, over all groups. Of
         # [w1, norm, head, w2], where the norm has left and the head is that
         # of another model, it is
         #   there  0: w1    1: norm    2: head    3: w2
         #   here   0: w1'              1: head    2: w2'
         # so the slots are (0, 0), (1, None), (2, 1) and (3, 2).
-        form = dense_form(self.model)
-        origins = form.origins(self.model)
-        shapes = {name: p.shape for name, p in form.model.named_parameters()}
-        ours = {
-            p: origins[name]
-            for name, p in self.model.named_parameters()
-            if name in origins
-        }
-        for group in optimizer.param_groups[len(self.names) :]:  # added since
-            held = (ours.get(p) for p in group["params"])
-            self.names.append([one and one.name for one in held])
+        origins = self._origins()
+        self._name_added(optimizer, origins)
+        before = dense_form(self.model).model.named_parameters()
+        shapes = {name: p.shape for name, p in before}
         there, here = count(), count()
         for packed, group, names in zip(
             groups, optimizer.param_groups, self.names, strict=True
         ):
-            numbers = {p: next(here) for p in group["params"]}
-            others = (n for p, n in numbers.items() if p not in ours)
-            left = {
-                ours[p].name: (n, ours[p])
-                for p, n in numbers.items()
-                if p in ours
-            }
+            left, others = _numbers(group["params"], origins, here)
             slots = [
                 _Slot(next(there), next(others), None, None)
                 if name is None
@@ -258,6 +246,23 @@ class DenseState:
                 for name in names
             ]
             yield packed, slots
+
+    def _origins(self) -> dict[nn.Parameter, Origin]:
+        """Where the entries of the model's parameters were."""
+        origins = dense_form(self.model).origins(self.model)
+        return {
+            p: origins[name]
+            for name, p in self.model.named_parameters()
+            if name in origins
+        }
+
+    def _name_added(
+        self, optimizer: Optimizer, origins: Mapping[nn.Parameter, Origin]
+    ) -> None:
+        """Take in the groups that the optimiser has been given since."""
+        for group in optimizer.param_groups[len(self.names) :]:
+            held = (origins.get(p) for p in group["params"])
+            self.names.append([one and one.name for one in held])
 
     def grow(
         self,
@@ -286,3 +291,21 @@ class DenseState:
             group["params"] = [
                 next(others) if name is None else after[name] for name in names
             ]
+
+
+def _numbers(
+    parameters: Iterable[nn.Parameter],
+    origins: Mapping[nn.Parameter, Origin],
+    here: Iterator[int],
+) -> tuple[dict[str, tuple[int, Origin]], Iterator[int]]:
+    """Number the parameters of a group: those of the model, by the names that
+    they had before, and those of others, in order."""
+    left: dict[str, tuple[int, Origin]] = {}
+    others = []
+    for parameter, number in zip(parameters, here, strict=False):
+        origin = origins.get(parameter)
+        if origin is None:
+            others.append(number)
+        else:
+            left[origin.name] = (number, origin)
+    return left, iter(others)

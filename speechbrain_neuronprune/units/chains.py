@@ -23,11 +23,11 @@ from speechbrain_neuronprune.units.ends import (
     giving,
     is_convolution,
     least,
-    runs_as,
     taken,
     takes,
     taking,
 )
+from speechbrain_neuronprune.units.kinds import runs_as
 from speechbrain_neuronprune.units.vectors import (
     UnitVector,
     column,

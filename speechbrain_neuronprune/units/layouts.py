@@ -21,7 +21,7 @@ from speechbrain.nnet.attention import (
 )
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.units.ends import is_held, runs_as
+from speechbrain_neuronprune.units.kinds import is_held, runs_as
 from speechbrain_neuronprune.units.vectors import (
     UnitVector,
     column,
