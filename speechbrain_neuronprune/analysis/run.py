@@ -38,7 +38,7 @@ from speechbrain_neuronprune.analysis.scoring import (
     reference_lengths,
 )
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike, write_json
 from speechbrain_neuronprune.units import count_parameters, find_units

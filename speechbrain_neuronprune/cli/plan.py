@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from speechbrain_neuronprune.analysis.speech import Speech, read_speech
 from speechbrain_neuronprune.cli.options import (
     as_json_object,
     check_file,
@@ -31,6 +30,7 @@ from speechbrain_neuronprune.cli.planning import (
 )
 from speechbrain_neuronprune.cli.tables import text_table
 from speechbrain_neuronprune.compaction import ParameterCounter
+from speechbrain_neuronprune.corpus.speech import Speech, read_speech
 from speechbrain_neuronprune.deploy.sources import YAML, Source, open_source
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan

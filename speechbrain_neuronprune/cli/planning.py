@@ -10,10 +10,10 @@ from typing import Any
 import click
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import Speech
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.cli.options import Size
 from speechbrain_neuronprune.compaction import remove_gates
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.deploy.sources import Source
 from speechbrain_neuronprune.errors import PlanError, SaliencyError
 from speechbrain_neuronprune.plan import PruningPlan

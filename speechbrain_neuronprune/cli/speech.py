@@ -13,7 +13,7 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import (
+from speechbrain_neuronprune.corpus.speech import (
     Normalizer,
     Utterance,
     load_audio,

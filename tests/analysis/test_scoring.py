@@ -23,7 +23,7 @@ from speechbrain_neuronprune.analysis.scoring import (
     count_errors,
     reference_lengths,
 )
-from speechbrain_neuronprune.analysis.speech import Speech, Utterance
+from speechbrain_neuronprune.corpus.speech import Speech, Utterance
 from speechbrain_neuronprune.layers import get_gate
 from speechbrain_neuronprune.masking import ablate
 from speechbrain_neuronprune.units import find_units

@@ -14,13 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speechbrain.dataio.preprocess import AudioNormalizer
 
-from speechbrain_neuronprune.analysis.speech import (
+from speechbrain_neuronprune.corpus.speech import (
     Speech,
     Utterance,
     load_audio,
     read_speech,
 )
 from speechbrain_neuronprune.errors import DataError
+from tests.tiny_recogniser import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A corpus folder with the splits train, dev and reverb."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture
