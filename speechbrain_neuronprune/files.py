@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from speechbrain_neuronprune.errors import DataError, NeuronPruneError
+
 PathLike = str | os.PathLike
 
 GLANCE = 4096  # bytes
@@ -54,6 +56,80 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(
+    what: str,
+    path: PathLike,
+    error: type[NeuronPruneError] = DataError,
+    caught: type[Exception] | tuple[type[Exception], ...] = OSError,
+) -> Iterator[None]:
+    """Say what to do where a file or folder cannot be written.
+
+    Arguments
+    ---------
+    what : str
+        What is written in the block, to begin a sentence with.
+    path : path-like
+        Where.
+    error : type
+        What to raise.
+    caught : type or tuple of type
+        What to raise it for.
+
+    Raises
+    ------
+    NeuronPruneError
+        In place of what is caught.
+
+    Example
+    -------
+    >>> with writing("The report", "out"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    speechbrain_neuronprune.errors.DataError: The report cannot be written ...
+    """
+    try:
+        yield
+    except caught as problem:
+        raise cannot_write(what, path, problem, error) from problem
+
+
+def cannot_write(
+    what: str,
+    path: PathLike,
+    reason: object,
+    error: type[NeuronPruneError] = DataError,
+) -> NeuronPruneError:
+    """The error of ``writing``.
+
+    Arguments
+    ---------
+    what : str
+        What cannot be written.
+    path : path-like
+        Where.
+    reason : object
+        Why, as text.
+    error : type
+        Of which kind.
+
+    Returns
+    -------
+    NeuronPruneError
+        To be raised by the caller.
+
+    Example
+    -------
+    >>> str(cannot_write("The report", "out", "no disk")).partition(";")[0]
+    'The report cannot be written to out (no disk)'
+    """
+    return error(
+        f"{what} cannot be written to {path} ({reason}); name a folder that "
+        "you may write to, on a disk with some space left."
+    )
 
 
 def write_json(path: PathLike, content: Any) -> None:
