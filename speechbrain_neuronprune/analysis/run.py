@@ -14,7 +14,6 @@ from speechbrain.inference import EncoderASR
 from torch import Tensor
 from tqdm import tqdm
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.analysis.description import (
     describe_groups,
     describe_settings,
@@ -46,6 +45,7 @@ from speechbrain_neuronprune.files import (
     write_json,
     writing,
 )
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.units import count_parameters, find_units
 
 FORMAT = "speechbrain-neuronprune analysis"
