@@ -129,7 +129,7 @@ demo-alike: env  ## then replay home speech that sounds like the domain
 	@echo "The adapted model is $(REPLAYED)/model"
 
 report: env  ## draw the report of the demo's run again
-	$(BIN)/neuronprune-report $(RUN)
+	$(BIN)/neuronprune report $(RUN)
 
 # What takes longer, because models have to be trained, has a command of its own
 # in README.

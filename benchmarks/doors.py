@@ -35,7 +35,7 @@ from speechbrain.utils.metric_stats import ErrorRateStats
 from timing import set_up, verdict, write_results
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import Speech, read_speech
+from speechbrain_neuronprune.corpus.speech import Speech, read_speech
 from speechbrain_neuronprune.deploy import (
     export_onnx,
     export_program,

@@ -46,8 +46,8 @@ from trainings import (
     train_all,
 )
 
-from speechbrain_neuronprune.analysis.speech import read_speech
-from speechbrain_neuronprune.cli.planning import plan_by_scores, rank_units
+from speechbrain_neuronprune.corpus.speech import read_speech
+from speechbrain_neuronprune.deploy.planning import plan_by_scores, rank_units
 from speechbrain_neuronprune.deploy.sizes import write_sizes
 from speechbrain_neuronprune.deploy.sources import open_source
 from speechbrain_neuronprune.files import write_json

@@ -53,8 +53,8 @@ from trainings import (
 )
 
 from speechbrain_neuronprune import PruningPlan
-from speechbrain_neuronprune.analysis.speech import read_speech
 from speechbrain_neuronprune.brains import CTCRecogniser
+from speechbrain_neuronprune.corpus.speech import read_speech
 from speechbrain_neuronprune.deploy import streaming_directory
 from speechbrain_neuronprune.deploy.evaluation import make_variants
 from speechbrain_neuronprune.deploy.loading import load_model

@@ -62,7 +62,6 @@ from paired import (
 from torch import Tensor
 from tqdm import tqdm
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.adaptation.stages import Stage
 from speechbrain_neuronprune.deploy.loading import load_model
@@ -72,6 +71,7 @@ from speechbrain_neuronprune.domain_adaptation import (
 )
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.likeness.write import write_alike
 from speechbrain_neuronprune.training.dataio import (
     Rows,

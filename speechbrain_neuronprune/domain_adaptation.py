@@ -33,7 +33,6 @@ from speechbrain_neuronprune.adaptation.early_stopping import (
     EarlyStopping,
     EpochsUntilStopping,
 )
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.patch import DomainPatch
 from speechbrain_neuronprune.adaptation.pseudo_labels import (
     PseudoLabel,
@@ -54,6 +53,7 @@ from speechbrain_neuronprune.errors import (
     UnitsError,
 )
 from speechbrain_neuronprune.files import atomic_path, write_json
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.processes import process_count, process_number
 from speechbrain_neuronprune.saliency import rank_neurons
 from speechbrain_neuronprune.saliency.taps import find_taps

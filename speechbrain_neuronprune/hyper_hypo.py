@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SelectionError
-from speechbrain_neuronprune.saliency.chance import seeded_generator
+from speechbrain_neuronprune.randomness import seeded_generator
 
 Selections = Mapping[str, "NeuronSelection"]
 

@@ -5,7 +5,6 @@ Authors
 """
 
 import torch
-from speechbrain.dataio.dataio import length_to_mask
 from torch import Tensor
 
 
@@ -44,7 +43,9 @@ def valid_frames(
     """
     if lengths is None:
         return torch.ones(rows, frames, dtype=torch.bool, device=device)
-    return length_to_mask((lengths * frames).round(), frames).bool().to(device)
+    # Not the host's length_to_mask, which fixes the batch size of an export.
+    ends = (lengths * frames).round().to(device)
+    return torch.arange(frames, device=device) < ends.unsqueeze(1)
 
 
 def frames_of(batch: Tensor, lengths: Tensor | None) -> Tensor:

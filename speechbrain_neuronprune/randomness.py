@@ -7,6 +7,7 @@ Authors
 import hashlib
 
 import numpy as np
+import torch
 
 
 def random_for(*key: object) -> np.random.RandomState:
@@ -34,3 +35,30 @@ def random_for(*key: object) -> np.random.RandomState:
     text = "\0".join(map(str, key))
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.RandomState(np.frombuffer(digest, dtype="<u4"))
+
+
+def seeded_generator(seed: int, name: str) -> torch.Generator:
+    """A generator that depends on a seed and a group's name only.
+
+    So a group's draw is the same whichever other groups are asked for, and
+    in every process.
+
+    Arguments
+    ---------
+    seed : int
+        Which draw.
+    name : str
+        The group's name.
+
+    Returns
+    -------
+    torch.Generator
+        On the CPU.
+
+    Example
+    -------
+    >>> torch.randint(1000, (2,), generator=seeded_generator(0, "layer.3"))
+    tensor([...])
+    """
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

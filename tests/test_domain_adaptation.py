@@ -14,7 +14,6 @@ import speechbrain as sb
 import torch
 
 from speechbrain_neuronprune import domain_adaptation
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.pseudo_labels import PseudoLabel
 from speechbrain_neuronprune.adaptation.stages import Stage
 from speechbrain_neuronprune.deploy.quantisation import int8_model
@@ -28,6 +27,7 @@ from speechbrain_neuronprune.errors import (
     SelectionError,
     TrainingError,
 )
+from speechbrain_neuronprune.fingerprint import fingerprint
 from tests.tiny_adaptation import make_adaptation
 from tests.tiny_recogniser import write_recogniser
 

@@ -6,9 +6,12 @@ Authors
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from speechbrain.dataio.dataio import length_to_mask
+from torch import nn
 
 from speechbrain_neuronprune.padding import frames_of, valid_frames
 
@@ -49,3 +52,25 @@ def test_frames_of_a_batch_are_those_of_its_own_rate():
         wanted = valid_frames(lengths, 2, frames)
         assert torch.equal(frames_of(batch, lengths), wanted)
     assert frames_of(batch, None).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.half])
+@pytest.mark.parametrize("frames", [1, 17, 3000])
+def test_valid_frames_are_those_of_speechbrain(dtype, frames):
+    lengths = torch.tensor([1.0, 0.35, 0.5, 0.0], dtype=dtype)
+    mask = length_to_mask((lengths * frames).round(), frames).bool()
+    assert torch.equal(valid_frames(lengths, 4, frames), mask)
+
+
+class Spoken(nn.Module):
+    def forward(self, x, lengths):
+        return x.masked_fill(~frames_of(x, lengths).unsqueeze(-1), 0.0)
+
+
+def test_an_export_takes_other_batches():
+    shapes = {"x": {0: torch.export.Dim("rows")}}
+    shapes["lengths"] = shapes["x"]
+    example = torch.ones(2, 4, 3), torch.tensor([1.0, 0.5])
+    program = torch.export.export(Spoken(), example, dynamic_shapes=shapes)
+    inputs = torch.ones(3, 4, 3), torch.tensor([1.0, 0.5, 0.2])
+    assert torch.equal(program.module()(*inputs), Spoken()(*inputs))

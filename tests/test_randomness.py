@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from speechbrain_neuronprune import randomness
-from speechbrain_neuronprune.randomness import random_for
+from speechbrain_neuronprune.randomness import random_for, seeded_generator
 
 
 def test_every_process_draws_the_same():
@@ -35,3 +35,9 @@ def test_every_purpose_draws_its_own():
     keys = [(0, "a"), (1, "a"), (0, "b"), (0, "a", ""), ("0a",)]
     draws = {random_for(*key).random_sample() for key in keys}
     assert len(draws) == len(keys)
+
+
+def test_every_process_has_the_same_generator_for_a_group():
+    """Python's own hash of a string differs between processes."""
+    generator = seeded_generator(3, "layers.0")
+    assert generator.initial_seed() == 25456675778111863

@@ -33,7 +33,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from speechbrain_neuronprune.corpus.layout import atomic_folder, write_chapter
+from speechbrain_neuronprune.corpus.layout import corpus_folder, write_chapter
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.files import PathLike
 
@@ -88,7 +88,7 @@ def make_speech_commands_corpus(
     speakers = choose_speakers(speakers, recordings, rng)
     splits = split_speakers(list(speakers), dev, test)
     numbers = itertools.count(FIRST_SPEAKER)
-    with atomic_folder(out_dir) as folder:
+    with corpus_folder(out_dir) as folder:
         for split, hashes in splits.items():
             for speaker in tqdm(hashes, split, unit="speaker", disable=None):
                 utterances = list(join_words(speakers[speaker], rng))

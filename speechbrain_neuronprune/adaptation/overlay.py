@@ -21,6 +21,8 @@ from speechbrain_neuronprune.errors import SelectionError
 class Overlay(nn.Module):
     """Computes the value that a frozen parameter has for its module."""
 
+    is_overlay = True  # no part of the model's fingerprint
+
     def forward(self, base: Tensor) -> Tensor:
         """The value that the module computes with.
 

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.adaptation.fingerprint import digest, fingerprint
 from speechbrain_neuronprune.adaptation.running import refuse_adapted
 from speechbrain_neuronprune.errors import PatchError
 from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.fingerprint import digest, fingerprint
 
 FORMAT = "speechbrain-neuronprune patch"
 VERSION = 1

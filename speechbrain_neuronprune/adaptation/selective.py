@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.adaptation.handle import Adaptation
 from speechbrain_neuronprune.adaptation.neurons import shares
 from speechbrain_neuronprune.adaptation.overlay import Overlay, base_of
 from speechbrain_neuronprune.adaptation.patch import DomainPatch, PatchEntry
 from speechbrain_neuronprune.errors import SelectionError
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.units import UnitGroup, supported_units
 
 

@@ -1,11 +1,11 @@
 """Which neurons of a recogniser are hyper- and hypo-active, and what removing
 them does at home and in new domains (Mitra and Franco, sec. 4 and 5).
 
-``run`` puts it together: ``speech`` reads splits, ``network`` cuts the
-recogniser where neurons begin, ``ranking`` ranks them, ``removals`` lists what
-is removed, ``scoring`` counts the errors and ``log`` keeps them, utterance
-by utterance; ``intervals`` says how sure differences are, ``settings`` what is
-tried and ``description`` what a ranking looks like in JSON.
+``run`` puts it together: ``network`` cuts the recogniser where neurons begin,
+``ranking`` ranks them, ``removals`` lists what is removed, ``scoring`` counts
+the errors and ``log`` keeps them, utterance by utterance; ``intervals`` says
+how sure differences are, ``settings`` what is tried and ``description`` what a
+ranking looks like in JSON. The speech is that of ``corpus.speech``.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -13,6 +13,8 @@ Authors
 
 from speechbrain_neuronprune.analysis.run import analyse
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech, read_speech
+
+# What ``analyse`` is given; documented examples import it from here.
+from speechbrain_neuronprune.corpus.speech import Speech, read_speech
 
 __all__ = ["AnalysisSettings", "Speech", "analyse", "read_speech"]

@@ -14,7 +14,7 @@ from speechbrain_neuronprune.analysis.log import MeasurementLog
 from speechbrain_neuronprune.analysis.ranking import Ranking, decimals
 from speechbrain_neuronprune.analysis.removals import Removal
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.hyper_hypo import select_hyper_hypo
 from speechbrain_neuronprune.saliency import (
     ActivationStatistics,

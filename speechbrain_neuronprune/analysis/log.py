@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.files import (
+    PathLike,
+    read_whole_lines,
+    write_json_lines,
+)
 
 FORMAT = "speechbrain-neuronprune measurements"
 VERSION = 1
@@ -77,7 +81,7 @@ class MeasurementLog:
             What was measured.
         """
         if not self.path.exists():
-            self._rewrite([])
+            write_json_lines(self.path, [self.header])
         text = json.dumps({"removed": removed, "errors": errors}) + "\n"
         with open(self.path, "ab", buffering=0) as file:
             file.write(text.encode())
@@ -90,8 +94,7 @@ class MeasurementLog:
         if not self.path.exists():
             return []
         try:
-            text = self.path.read_text(encoding="utf-8")
-            whole = [s for s in text.splitlines(keepends=True) if s[-1] == "\n"]
+            whole, torn = read_whole_lines(self.path)
             header, *lines = [json.loads(line) for line in whole]
             for line in lines:
                 _key(line["removed"]), line["errors"]
@@ -102,16 +105,9 @@ class MeasurementLog:
                 "measure again, or name another output folder."
             ) from error
         self._compare(header)
-        if "".join(whole) != text:
-            self._rewrite(lines)
+        if torn:
+            write_json_lines(self.path, [self.header, *lines])
         return lines
-
-    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
-        with atomic_path(self.path) as temporary:
-            content = "".join(
-                json.dumps(line) + "\n" for line in [self.header, *lines]
-            )
-            temporary.write_text(content, encoding="utf-8")
 
     def _compare(self, header: Any) -> None:
         if header == self.header:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from speechbrain_neuronprune.analysis.network import CutRecogniser
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.files import PathLike, write_json
 from speechbrain_neuronprune.saliency import (
     ActivationStatistics,

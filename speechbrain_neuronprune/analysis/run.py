@@ -14,7 +14,6 @@ from speechbrain.inference import EncoderASR
 from torch import Tensor
 from tqdm import tqdm
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.analysis.description import (
     describe_groups,
     describe_settings,
@@ -38,9 +37,15 @@ from speechbrain_neuronprune.analysis.scoring import (
     reference_lengths,
 )
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.files import PathLike, write_json
+from speechbrain_neuronprune.files import (
+    PathLike,
+    cannot_write,
+    write_json,
+    writing,
+)
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.units import count_parameters, find_units
 
 FORMAT = "speechbrain-neuronprune analysis"
@@ -102,10 +107,8 @@ def analyse(
     _check_output(Path(output))
     settings = settings or AnalysisSettings()
     analysis = _Analysis(recogniser, rank_speech, splits, output, settings)
-    try:
+    with writing("The analysis", output):
         return analysis.run(progress)
-    except OSError as error:
-        raise _cannot_write(Path(output), error.strerror) from error
 
 
 class _Analysis:
@@ -251,13 +254,6 @@ def _check_output(folder: Path) -> None:
     """Ranking takes long; what cannot be written is better known before."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
-        raise _cannot_write(folder, f"{there} is a file")
+        raise cannot_write("The analysis", folder, f"{there} is a file")
     if not os.access(there, os.W_OK):
-        raise _cannot_write(folder, "Permission denied")
-
-
-def _cannot_write(folder: Path, reason: str | None) -> DataError:
-    return DataError(
-        f"The analysis cannot be written to {folder} ({reason}); give a folder "
-        "that can be written, on a disk with some space left."
-    )
+        raise cannot_write("The analysis", folder, "Permission denied")

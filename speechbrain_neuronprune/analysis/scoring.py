@@ -19,7 +19,7 @@ from speechbrain_neuronprune.analysis.network import (
     tail_of,
 )
 from speechbrain_neuronprune.analysis.removals import Removal
-from speechbrain_neuronprune.analysis.speech import Speech, Utterance
+from speechbrain_neuronprune.corpus.speech import Speech, Utterance
 from speechbrain_neuronprune.masking import masked, mean_ablated
 from speechbrain_neuronprune.training.error_rates import ErrorRates
 

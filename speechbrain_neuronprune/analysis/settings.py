@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from speechbrain_neuronprune.errors import SaliencyError, SelectionError
 from speechbrain_neuronprune.saliency import CRITERIA
 from speechbrain_neuronprune.saliency.measure import WINDOW, Settings
+from speechbrain_neuronprune.saliency.ranking import find_criteria
 from speechbrain_neuronprune.units import Targets
 
 PARTS = ("hypo", "hyper", "medium", "random")
@@ -89,12 +90,7 @@ class AnalysisSettings:
         return ("zero", "mean") if self.mean_ablation else ("zero",)
 
     def _check_names(self) -> None:
-        for criterion in self.criteria:
-            if criterion not in CRITERIA:
-                raise SaliencyError(
-                    f"There is no criterion {criterion!r}; use some of "
-                    f"{', '.join(CRITERIA)}."
-                )
+        find_criteria(self.criteria)
         for part in self.parts:
             if part not in PARTS:
                 raise SelectionError(

@@ -11,11 +11,7 @@ from typing import Any
 
 import click
 
-from speechbrain_neuronprune.analysis import (
-    AnalysisSettings,
-    analyse,
-    read_speech,
-)
+from speechbrain_neuronprune.analysis import AnalysisSettings, analyse
 from speechbrain_neuronprune.analysis.run import ANALYSIS
 from speechbrain_neuronprune.cli.options import (
     CommaSeparated,
@@ -23,6 +19,7 @@ from speechbrain_neuronprune.cli.options import (
     on_device,
     output_option,
 )
+from speechbrain_neuronprune.corpus.speech import read_speech
 from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model
 from speechbrain_neuronprune.report.analysis_figures import read_analysis

@@ -13,17 +13,14 @@ import click
 from speechbrain_neuronprune.cli.options import (
     as_json_object,
     check_folder,
+    exactly_one,
     on_device,
     output_option,
     with_average,
     with_balanced_heads,
     with_round_to,
-)
-from speechbrain_neuronprune.cli.planning import (
-    only_rule,
-    plan_by_retention,
-    target_option,
-    threshold_option,
+    with_target,
+    with_threshold,
 )
 from speechbrain_neuronprune.cli.speech import datasets
 from speechbrain_neuronprune.compaction import ParameterCounter
@@ -31,6 +28,7 @@ from speechbrain_neuronprune.deploy.experiment import write_compact_experiment
 from speechbrain_neuronprune.deploy.narrowed_directory import (
     write_narrowed_directory,
 )
+from speechbrain_neuronprune.deploy.planning import plan_by_retention
 from speechbrain_neuronprune.deploy.run import compact_run
 from speechbrain_neuronprune.deploy.sources import (
     EXPERIMENT,
@@ -48,8 +46,8 @@ from speechbrain_neuronprune.plan import PruningPlan
 @click.option(
     "--plan", metavar="FILE", help="A plan, as neuronprune plan writes it."
 )
-@target_option
-@threshold_option
+@with_target
+@with_threshold
 @with_round_to
 @with_balanced_heads
 @click.option(
@@ -94,7 +92,7 @@ def compact(
         --data corpus --split test-clean -o small
       neuronprune compact pretrained/model --plan plan.json -o small
     """
-    rule = only_rule(plan=plan, target=target, threshold=threshold)
+    rule = exactly_one(plan=plan, target=target, threshold=threshold)
     if plan is not None and (round_to > 1 or balance_heads):
         raise click.UsageError(
             "--round-to and --balance-heads shape a plan that is made; leave "

@@ -12,8 +12,7 @@ from typing import Any
 
 import click
 
-from speechbrain_neuronprune.cli.options import as_json_object
-from speechbrain_neuronprune.cli.planning import only_rule
+from speechbrain_neuronprune.cli.options import as_json_object, exactly_one
 from speechbrain_neuronprune.deploy.exported import export_program
 from speechbrain_neuronprune.deploy.onnx_export import export_onnx
 from speechbrain_neuronprune.deploy.parity import Parity
@@ -63,7 +62,7 @@ def export(model_dir: str, as_json: bool, **outputs: str | None) -> None:
       neuronprune export results/mini/model --int8 small-int8
       neuronprune export results/mini/model --streaming small-streaming
     """
-    [(door, output)] = only_rule(**outputs).items()
+    [(door, output)] = exactly_one(**outputs).items()
     result = DOORS[door](model_dir, output)
     found: dict[str, Any] = {"output": output}
     if isinstance(result, Parity):

@@ -168,6 +168,16 @@ with_balanced_heads = click.option(
     is_flag=True,
     help="Keep equally many units in every head of a layer.",
 )
+with_target = click.option(
+    "--target",
+    type=Size(),
+    metavar="SIZE",
+    help="Parameters that the whole model shall have: a share, such as 0.46, "
+    "or a number.",
+)
+with_threshold = click.option(
+    "--threshold", type=float, help="Units with a lower score go."
+)
 
 
 def output_option(metavar: str, text: str, required: bool = True) -> Callable:
@@ -190,6 +200,38 @@ def output_option(metavar: str, text: str, required: bool = True) -> Callable:
     return click.option(
         "-o", "--output", required=required, metavar=metavar, help=text
     )
+
+
+def exactly_one(**options: Any) -> dict[str, Any]:
+    """The one of several options that was given.
+
+    Arguments
+    ---------
+    **options
+        Option to value, None where it was not given.
+
+    Returns
+    -------
+    dict
+        One entry.
+
+    Raises
+    ------
+    click.UsageError
+        If there are none or several.
+
+    Example
+    -------
+    >>> exactly_one(target=0.4, threshold=None)
+    {'target': 0.4}
+    """
+    given = {
+        name: value for name, value in options.items() if value is not None
+    }
+    if len(given) != 1:
+        names = ", ".join(f"--{name}" for name in options)
+        raise click.UsageError(f"Give exactly one of {names}.")
+    return given
 
 
 def check_writable(path: str) -> Path:

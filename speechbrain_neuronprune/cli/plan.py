@@ -9,28 +9,27 @@ from typing import Any
 
 import click
 
-from speechbrain_neuronprune.analysis.speech import Speech, read_speech
 from speechbrain_neuronprune.cli.options import (
     as_json_object,
     check_file,
+    exactly_one,
     on_device,
     output_option,
     with_average,
     with_balanced_heads,
     with_round_to,
     with_seed,
-)
-from speechbrain_neuronprune.cli.planning import (
-    RETENTION,
-    only_rule,
-    plan_by_retention,
-    plan_by_scores,
-    rank_units,
-    target_option,
-    threshold_option,
+    with_target,
+    with_threshold,
 )
 from speechbrain_neuronprune.cli.tables import text_table
 from speechbrain_neuronprune.compaction import ParameterCounter
+from speechbrain_neuronprune.corpus.speech import Speech, read_speech
+from speechbrain_neuronprune.deploy.planning import (
+    plan_by_retention,
+    plan_by_scores,
+    rank_units,
+)
 from speechbrain_neuronprune.deploy.sources import YAML, Source, open_source
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
@@ -38,11 +37,13 @@ from speechbrain_neuronprune.saliency import CRITERIA
 from speechbrain_neuronprune.saliency.measure import WINDOW
 from speechbrain_neuronprune.units import supported_units
 
+RETENTION = "retention"  # in place of a saliency
+
 
 @click.command()
 @click.argument("source")
-@target_option
-@threshold_option
+@with_target
+@with_threshold
 @click.option(
     "--fraction",
     type=click.FloatRange(0, 1),
@@ -122,7 +123,7 @@ def plan(
       neuronprune plan results/mini-tfcnn --criterion obs --fraction 0.9 \\
         --data corpus --split train-clean -o plan.json
     """
-    rule = only_rule(target=target, threshold=threshold, fraction=fraction)
+    rule = exactly_one(target=target, threshold=threshold, fraction=fraction)
     form = {"round_to": round_to, "balance_heads": balance_heads}
     if targets and criterion == RETENTION:
         raise click.UsageError(

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
-import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import (
+from speechbrain_neuronprune.corpus.speech import (
     Normalizer,
-    Utterance,
     load_audio,
     read_speech,
 )
@@ -87,11 +85,7 @@ def reader(normalize: Normalizer, keep: bool = True) -> Callable[[str], Tensor]:
     """
 
     def read(path: str) -> Tensor:
-        about = soundfile.info(path)
-        utterance = Utterance(
-            Path(path).stem, Path(path), (), about.frames, about.samplerate
-        )
-        return normalize(load_audio(utterance), utterance.rate)
+        return normalize(*load_audio(Path(path)))
 
     return functools.cache(read) if keep else read
 

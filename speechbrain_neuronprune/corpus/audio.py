@@ -4,6 +4,8 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,62 @@ def find_audio(folder: Path) -> list[Path]:
     return sorted(filter(is_audio, folder.glob("**/[!.]*")))
 
 
+@contextlib.contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Say what to do where an audio file cannot be decoded.
+
+    Arguments
+    ---------
+    path : Path
+        What is read in the block.
+
+    Raises
+    ------
+    DataError
+        In place of what goes wrong.
+    """
+    try:
+        yield
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DataError(
+            f"The audio file {path} cannot be decoded ({error}); copy it again "
+            "or remove it."
+        ) from error
+
+
+def decode(path: Path, dtype: str = "float64") -> tuple[np.ndarray, int]:
+    """Decode an audio file to its end.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    dtype : str
+        Of the samples.
+
+    Returns
+    -------
+    np.ndarray
+        (samples,), or (samples, channels) if there are several channels.
+    int
+        Their sampling rate in hertz.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be decoded, or is empty or truncated.
+    """
+    with decoding(path), soundfile.SoundFile(path) as file:
+        samples = file.read(dtype=dtype)
+        promised, rate = file.frames, file.samplerate
+    if not len(samples) or len(samples) < promised:
+        raise DataError(
+            f"The audio file {path} is empty or truncated: it ends after "
+            f"{len(samples)} of {promised} samples; copy it again or remove it."
+        )
+    return samples, rate
+
+
 def read_audio(path: Path, rate: int | None = None) -> tuple[np.ndarray, int]:
     """Read an audio file; several channels become their mean.
 
@@ -83,20 +141,9 @@ def read_audio(path: Path, rate: int | None = None) -> tuple[np.ndarray, int]:
     DataError
         If the file cannot be decoded, or is empty or truncated.
     """
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(always_2d=True).mean(1)
-            promised, own_rate = file.frames, file.samplerate
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(
-            f"The audio file {path} cannot be decoded ({error}); download it "
-            "again or remove it."
-        ) from error
-    if not len(samples) or len(samples) < promised:
-        raise DataError(
-            f"The audio file {path} is empty or truncated: it ends after "
-            f"{len(samples)} samples; download it again or remove it."
-        )
+    samples, own_rate = decode(path)
+    if samples.ndim > 1:
+        samples = samples.mean(1)
     if rate is None or rate == own_rate:
         return samples, own_rate
     return resample_poly(samples, rate, own_rate), rate

@@ -28,7 +28,7 @@ from speechbrain_neuronprune.corpus.audio import (
     read_audio,
     write_audio,
 )
-from speechbrain_neuronprune.corpus.layout import atomic_folder
+from speechbrain_neuronprune.corpus.layout import corpus_folder
 from speechbrain_neuronprune.corpus.manifest import (
     digest,
     holds,
@@ -134,7 +134,7 @@ def write_domain(
         "noise": _noise_digest(noise),
     }
     if not holds(target, request):
-        with atomic_folder(target) as folder:
+        with corpus_folder(target) as folder:
             seconds = _write(source, folder, audio, parts, seed, noise)
             for path in transcripts:
                 _copy(path, folder / path.relative_to(source))

@@ -8,17 +8,14 @@ Authors
 """
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.files import PathLike, writing
+from speechbrain_neuronprune.folders import require_vacant, whole_folder
 
 
 def write_chapter(
@@ -63,9 +60,8 @@ def write_chapter(
 
 
 @contextlib.contextmanager
-def atomic_folder(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; rename it to ``path`` at the
-    end, or delete it if the block raises.
+def corpus_folder(path: PathLike) -> Iterator[Path]:
+    """Write a folder of speech, whole or not at all.
 
     Arguments
     ---------
@@ -81,41 +77,11 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     ------
     DataError
         If the folder is not empty, or cannot be written.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path") / "corpus"
-    >>> with atomic_folder(folder) as temporary:
-    ...     _ = (temporary / "README.md").write_text("A corpus.")
-    >>> [path.name for path in folder.iterdir()]
-    ['README.md']
     """
     path = Path(path).resolve()
-    temporary = None
-    try:
-        _require_vacant(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(
-            tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
-        )
-        yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(
-            f"Cannot write the corpus to {path} ({error}); name a folder that "
-            "you may write to, on a disk with some space left."
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _require_vacant(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{path} is a file; name a folder for the corpus.")
-    if path.is_dir() and any(path.iterdir()):
-        raise DataError(
-            f"The folder {path} holds other files; name an empty folder or a "
-            "new one, or delete it first."
-        )
+    caught = (OSError, soundfile.LibsndfileError)
+    with writing("The corpus", path, caught=caught):
+        require_vacant(path)
+        with whole_folder(path) as temporary:
+            yield temporary
+            temporary.chmod(0o755)  # for all to read, as single files

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from speechbrain_neuronprune.errors import DataError
-from speechbrain_neuronprune.files import write_json
+from speechbrain_neuronprune.files import file_checksum, write_json
 
 MANIFEST = "manifest.json"
 
@@ -109,7 +109,7 @@ def holds(folder: Path, request: dict[str, Any]) -> bool:
     try:
         manifest = read_manifest(folder)
         return request.items() <= manifest.items() and all(
-            _checksum(folder / name) == checksum
+            file_checksum(folder / name) == checksum
             for name, checksum in manifest["files"].items()
         )
     except (OSError, ValueError, KeyError, AttributeError):
@@ -118,9 +118,6 @@ def holds(folder: Path, request: dict[str, Any]) -> bool:
 
 def _checksums(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): _checksum(path) for path in paths
+        path.relative_to(folder).as_posix(): file_checksum(path)
+        for path in paths
     }
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

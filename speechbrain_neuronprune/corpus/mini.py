@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from speechbrain_neuronprune.command import run_command
 from speechbrain_neuronprune.corpus.grammar import draw_sentences
-from speechbrain_neuronprune.corpus.layout import atomic_folder, write_chapter
+from speechbrain_neuronprune.corpus.layout import corpus_folder, write_chapter
 from speechbrain_neuronprune.corpus.manifest import (
     holds,
     read_manifest,
@@ -96,7 +96,7 @@ def make_mini_corpus(
     if not holds(out_dir, request):
         rng = np.random.RandomState(seed)
         readings = plan_readings(SMALL if small else FULL, rng)
-        with atomic_folder(out_dir) as folder:
+        with corpus_folder(out_dir) as folder:
             hours = _record(folder, readings, rng)
             _write_speakers(folder, readings)
             content = request | _describe(folder, readings, hours)

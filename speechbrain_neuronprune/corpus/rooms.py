@@ -8,7 +8,6 @@ Authors
 """
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from speechbrain_neuronprune.corpus.audio import level
-from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.corpus.extras import require_extra
 from speechbrain_neuronprune.randomness import random_for
 
 ROOMS = 16
@@ -160,12 +159,7 @@ def require_pyroomacoustics() -> None:
     DataError
         If it is.
     """
-    if importlib.util.find_spec("pyroomacoustics") is None:
-        raise DataError(
-            "The condition room is simulated by pyroomacoustics, but this "
-            "package is not installed; run: "
-            "pip install 'speechbrain-neuronprune[demo]'"
-        )
+    require_extra("pyroomacoustics", "The condition room is simulated")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import importlib.util
 import json
 import struct
 import subprocess
@@ -18,6 +17,7 @@ from scipy.signal import resample_poly
 
 from speechbrain_neuronprune.corpus import espeak
 from speechbrain_neuronprune.corpus.espeak import Voice
+from speechbrain_neuronprune.corpus.extras import require_extra
 from speechbrain_neuronprune.errors import DataError
 
 SAMPLE_RATE = 16_000
@@ -47,7 +47,9 @@ def synthesize(lines: Sequence[tuple[Voice, str]]) -> Iterator[np.ndarray]:
     >>> round(len(speech) / SAMPLE_RATE, 1)  # doctest: +SKIP
     0.9
     """
-    _require_wheel()
+    require_extra(
+        "espeakng-loader", "The embedded corpus is spoken by eSpeak NG"
+    )
     with tempfile.TemporaryFile() as log:
         worker = subprocess.Popen(
             [sys.executable, espeak.__file__],
@@ -66,15 +68,6 @@ def synthesize(lines: Sequence[tuple[Voice, str]]) -> Iterator[np.ndarray]:
             worker.kill()
             worker.wait()
             worker.stdout.close()
-
-
-def _require_wheel() -> None:
-    if importlib.util.find_spec("espeakng_loader") is None:
-        raise DataError(
-            "The embedded corpus is spoken by eSpeak NG, but the package "
-            "espeakng-loader is not installed; run: "
-            "pip install 'speechbrain-neuronprune[demo]'"
-        )
 
 
 def _send(lines: Sequence[tuple[Voice, str]], pipe: BinaryIO) -> None:

@@ -10,13 +10,12 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import hashlib
 import re
 from pathlib import Path
 
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.file_names import CARD
-from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.files import PathLike, atomic_path, file_checksum
 
 HEADING = "\n## Checksums\n\n| file | SHA-256 |\n| --- | --- |\n"
 ROW = re.compile(r"^\| (\S+) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
@@ -118,23 +117,3 @@ def verify_checksums(folder: PathLike) -> None:
                 f"{CARD} {expected}); copy the directory again, or run the "
                 "recipe again to write it anew."
             )
-
-
-def file_checksum(path: PathLike) -> str:
-    """The SHA-256 of a file, in hexadecimal.
-
-    Arguments
-    ---------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    str
-        64 digits.
-    """
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

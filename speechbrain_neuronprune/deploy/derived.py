@@ -11,13 +11,13 @@ from pathlib import Path
 
 from speechbrain.inference.interfaces import Pretrained
 
-from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model
-from speechbrain_neuronprune.deploy.target import is_replaceable, writing
+from speechbrain_neuronprune.deploy.target import is_replaceable
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.file_names import RECIPE
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.files import PathLike, writing
+from speechbrain_neuronprune.folders import whole_folder
 
 
 @contextlib.contextmanager
@@ -49,7 +49,8 @@ def derived_directory(
     _check_output(model_dir, output)
     model = load_model(model_dir, interface=Pretrained)
     _check_model(model_dir, model)
-    with writing(output), whole_directory(output) as folder:
+    said = writing("The export", output, ExportError)
+    with said, whole_folder(output, replace=True) as folder:
         shutil.copytree(model_dir, folder, dirs_exist_ok=True)
         yield folder, model
 

@@ -13,13 +13,10 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import contextlib
 import copy
 import io
-import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +39,7 @@ from speechbrain_neuronprune.file_names import (
     WEIGHTS,
 )
 from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.folders import whole_folder
 from speechbrain_neuronprune.layers.front_end import FastConv2d
 from speechbrain_neuronprune.plan import PruningPlan
 
@@ -101,7 +99,7 @@ def write_model_directory(
         What of SpeechBrain shall load it: ``ENCODER_ASR``, ``STREAMING_ASR``
         or ``ENCODER_DECODER_ASR``.
     """
-    with whole_directory(Path(folder)) as temporary:
+    with whole_folder(folder, replace=True) as temporary:
         yaml = inference_yaml(
             recipe, network, pruned, plan.widths(dense), interface
         )
@@ -252,29 +250,3 @@ def _references(names: Iterable[str]) -> str:
 def _state_dict(network: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
     model = nn.ModuleList(network.values())
     return {name: value.cpu() for name, value in model.state_dict().items()}
-
-
-@contextlib.contextmanager
-def whole_directory(folder: Path) -> Iterator[Path]:
-    """Yield a temporary sibling that takes the folder's place at the end.
-
-    Arguments
-    ---------
-    folder : Path
-        The finished directory; one that exists is replaced.
-
-    Yields
-    ------
-    Path
-        An empty directory, to be filled by the caller.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=folder.parent, prefix=f".{folder.name}."
-    ) as scratch:
-        temporary = Path(scratch, "new")
-        temporary.mkdir()
-        yield temporary
-        if folder.exists():
-            os.replace(folder, Path(scratch, "old"))
-        os.replace(temporary, folder)

@@ -26,7 +26,6 @@ from torch import nn
 
 from speechbrain_neuronprune import compaction
 from speechbrain_neuronprune.deploy.checksums import write_card
-from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
     dump,
@@ -44,7 +43,8 @@ from speechbrain_neuronprune.deploy.holders import (
 from speechbrain_neuronprune.deploy.in_yaml import NARROW_IN_PLACE
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.file_names import CARD, PLAN, RECIPE
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.files import PathLike, writing
+from speechbrain_neuronprune.folders import whole_folder
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import count_parameters
 
@@ -112,18 +112,13 @@ def write_narrowed_directory(
     text = _narrow(recogniser, network, plan, folder)
     _check_replaced(holding(cut, {**loaded, **recogniser.mods}), folder)
     _warn_of_paths(recipe, folder)
-    try:
-        with whole_directory(output) as temporary:
-            (temporary / RECIPE).write_text(recipe, encoding="utf-8")
-            plan.save(temporary / PLAN)
-            _write_weights(pretrainer, pruned, temporary)
-            _copy_others(folder, pretrainer, temporary, output)
-            write_card(temporary, text)
-    except OSError as error:
-        raise ExportError(
-            f"Cannot write {output} ({error}); name a folder that you may "
-            "write to, on a disk with some space left."
-        ) from error
+    said = writing("The smaller model", output, ExportError)
+    with said, whole_folder(output, replace=True) as temporary:
+        (temporary / RECIPE).write_text(recipe, encoding="utf-8")
+        plan.save(temporary / PLAN)
+        _write_weights(pretrainer, pruned, temporary)
+        _copy_others(folder, pretrainer, temporary, output)
+        write_card(temporary, text)
 
 
 def _check_apart(folder: Path, output: Path) -> None:

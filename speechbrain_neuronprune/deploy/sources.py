@@ -14,7 +14,7 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.nnet.containers import LengthsCapableSequential
 from torch import nn
 
-from speechbrain_neuronprune.analysis.speech import Normalizer
+from speechbrain_neuronprune.corpus.speech import Normalizer
 from speechbrain_neuronprune.deploy.experiment import open_experiment
 from speechbrain_neuronprune.deploy.int8 import require_float
 from speechbrain_neuronprune.deploy.loading import load_model

@@ -19,7 +19,6 @@ from typing import Any
 import speechbrain as sb
 from tqdm import tqdm
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.compaction import compact
 from speechbrain_neuronprune.deploy.evaluation import measure_costs
 from speechbrain_neuronprune.deploy.run import compact_run
@@ -27,6 +26,7 @@ from speechbrain_neuronprune.deploy.sizes import measure_sizes
 from speechbrain_neuronprune.errors import DataError, PlanError
 from speechbrain_neuronprune.file_names import WEIGHTS
 from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.canvas import plot_style, to_png
 from speechbrain_neuronprune.report.pareto import pareto_front, plot_pareto

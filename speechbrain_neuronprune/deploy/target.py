@@ -11,7 +11,7 @@ from pathlib import Path
 from speechbrain_neuronprune.deploy.checksums import names_weights
 from speechbrain_neuronprune.errors import ExportError
 from speechbrain_neuronprune.file_names import RECIPE, WEIGHTS
-from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.files import PathLike, atomic_path, writing
 
 
 @contextlib.contextmanager
@@ -43,7 +43,8 @@ def export_target(path: PathLike, suffix: str) -> Iterator[Path]:
             f"The export target {path} is no file whose name ends with "
             f"{suffix}; give one."
         )
-    with writing(path), atomic_path(path) as temporary:
+    said = writing("The export", path, ExportError)
+    with said, atomic_path(path) as temporary:
         yield temporary
 
 
@@ -76,27 +77,3 @@ def is_replaceable(folder: Path) -> bool:
     has_weights = (folder / WEIGHTS).is_file() or names_weights(folder)
     is_model = (folder / RECIPE).is_file() and has_weights
     return is_model or not any(folder.iterdir())
-
-
-@contextlib.contextmanager
-def writing(path: PathLike) -> Iterator[None]:
-    """Say what to do where a file or folder cannot be written.
-
-    Arguments
-    ---------
-    path : path-like
-        What is written in the block.
-
-    Raises
-    ------
-    ExportError
-        In place of an ``OSError``.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ExportError(
-            f"The export target {path} cannot be written "
-            f"({error.strerror or error}); give a path in a folder that you "
-            "may write to."
-        ) from error

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from speechbrain_neuronprune.command import run_command
 from speechbrain_neuronprune.corpus.audio import write_audio
-from speechbrain_neuronprune.corpus.layout import atomic_folder
+from speechbrain_neuronprune.corpus.layout import corpus_folder
 from speechbrain_neuronprune.corpus.manifest import (
     digest,
     holds,
@@ -99,7 +99,7 @@ def write_alike(
         "target": digest(target, new),
     }
     if not holds(output, request):
-        with atomic_folder(output) as folder:
+        with corpus_folder(output) as folder:
             sound = estimate_sound([one.audio for one in speech], new, seed)
             seconds = _write(folder, speech, sound, copies, seed)
             found = {"sound": sound.figures(), "description": sound.describe()}

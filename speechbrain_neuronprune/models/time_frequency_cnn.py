@@ -13,6 +13,7 @@ from speechbrain.nnet.normalization import BatchNorm1d
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.padding import frames_of
 
 # Mitra and Franco have no normalisation; "layer" and "batch" are offered by us.
 NORMS: dict[str | None, Callable[[int], nn.Module] | None] = {
@@ -182,7 +183,7 @@ class TimeFrequencyCNN(nn.Module):
             (batch, ceil(time / subsampling), output_size).
         """
         if lengths is not None:
-            x = x.masked_fill(_padding(x, lengths).unsqueeze(-1), 0.0)
+            x = x.masked_fill(~frames_of(x, lengths).unsqueeze(-1), 0.0)
         x = F.pad(x, (0, 0, self.context, self.context)).unsqueeze(1)
         maps = [*self._over_time(x), self._over_frequency(x)]
         features = [self.activation(one).transpose(1, 2) for one in maps]
@@ -232,12 +233,6 @@ def _fully_connected(
             stages[f"dropout{layer}"] = nn.Dropout(dropout)
     stages["output"] = nn.Linear(sizes[-2], sizes[-1])
     return nn.Sequential(stages)
-
-
-def _padding(x: Tensor, lengths: Tensor) -> Tensor:
-    """Bool (batch, time), True behind the end of an utterance."""
-    frames = (lengths * x.shape[1]).round()
-    return torch.arange(x.shape[1], device=x.device) >= frames.unsqueeze(1)
 
 
 def _pools(axis: str, size: int, kernel: int, pool: int) -> int:

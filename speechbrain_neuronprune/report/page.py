@@ -4,18 +4,20 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import argparse
 import base64
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from speechbrain_neuronprune.errors import DataError, NeuronPruneError
-from speechbrain_neuronprune.files import PathLike, atomic_path, write_json
+from speechbrain_neuronprune.files import (
+    PathLike,
+    atomic_path,
+    write_json,
+    writing,
+)
 from speechbrain_neuronprune.report import template
 from speechbrain_neuronprune.report.analysis_tables import (
     activation_table,
@@ -62,17 +64,12 @@ def write_report(
     plots = draw_all(figures)
     light = {stem: _png(draw) for stem, draw in plots.items()}
     dark = {stem: _png(draw, dark=True) for stem, draw in plots.items()}
-    try:
+    with writing("The report", out):
         for stem, content in light.items():
             _write_bytes(out / f"{stem}.png", content)
         write_json(out / "figures.json", figures)
         page = render_page(figures, light, dark)
         return _write_bytes(out / "report.html", page.encode("utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"The report cannot be written to {out} ({error.strerror}); give "
-            "a folder that can be written."
-        ) from error
 
 
 def render_page(
@@ -106,39 +103,6 @@ def render_page(
         style=template.STYLE,
         content="".join(parts),
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``neuronprune-report``: write the report of a run folder.
-
-    Arguments
-    ---------
-    arguments : sequence of str, optional
-        The command line; that of the process by default.
-
-    Returns
-    -------
-    int
-        0, or 1 on bad input, which one sentence on standard error explains.
-        A command line that cannot be understood ends in status 2, as in all
-        commands.
-    """
-    parser = argparse.ArgumentParser(
-        prog="neuronprune-report",
-        description="Write the HTML report of a run.",
-    )
-    parser.add_argument("run_folder", help="output folder of the run")
-    parser.add_argument(
-        "--output", help="folder for the report (RUN_FOLDER/report)"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        page = write_report(options.run_folder, options.output)
-    except NeuronPruneError as error:
-        print(f"neuronprune-report: {error}", file=sys.stderr)
-        return 1
-    print(page)
-    return 0
 
 
 def _png(draw: Callable[[], Figure], dark: bool = False) -> bytes:
@@ -209,7 +173,3 @@ def _plot(stem: str, light: bytes, dark: bytes) -> str:
         light=base64.b64encode(light).decode("ascii"),
         dark=base64.b64encode(dark).decode("ascii"),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,10 +4,13 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.files import read_whole_lines
 
 
 def read_object(path: Path) -> dict | None:
@@ -30,7 +33,9 @@ def read_object(path: Path) -> dict | None:
     """
     if not path.is_file():
         return None
-    return parse_object(_text(path), f"The file {path}")
+    with _reading(path):
+        text = path.read_text(encoding="utf-8")
+    return parse_object(text, f"The file {path}")
 
 
 def read_lines(path: Path) -> tuple[list[tuple[str, dict]], list[str]]:
@@ -54,10 +59,12 @@ def read_lines(path: Path) -> tuple[list[tuple[str, dict]], list[str]]:
     """
     if not path.is_file():
         return [], []
-    lines = _text(path).splitlines(keepends=True)
+    with _reading(path):
+        lines, torn = read_whole_lines(path)
     notes = []
-    if lines and not lines[-1].endswith("\n") and not _is_json(lines[-1]):
-        lines.pop()
+    if _is_json(torn):
+        lines.append(torn)
+    elif torn:
         notes.append(f"The last line of {path.name} is unfinished: left out.")
     numbered = (
         (f"Line {number} of {path}", line)
@@ -109,9 +116,10 @@ def parse_object(text: str, where: str) -> dict:
     return content
 
 
-def _text(path: Path) -> str:
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return path.read_text(encoding="utf-8")
+        yield
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"The file {path} cannot be read ({error}); restore it or delete "

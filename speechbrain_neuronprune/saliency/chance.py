@@ -4,39 +4,11 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import hashlib
-
 import torch
 from torch import Tensor
 
+from speechbrain_neuronprune.randomness import seeded_generator
 from speechbrain_neuronprune.saliency.measure import Measure
-
-
-def seeded_generator(seed: int, name: str) -> torch.Generator:
-    """A generator that depends on a seed and a group's name only.
-
-    So a group's draw is the same whichever other groups are asked for, and
-    in every process.
-
-    Arguments
-    ---------
-    seed : int
-        Which draw.
-    name : str
-        The group's name.
-
-    Returns
-    -------
-    torch.Generator
-        On the CPU.
-
-    Example
-    -------
-    >>> torch.randint(1000, (2,), generator=seeded_generator(0, "layer.3"))
-    tensor([...])
-    """
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 class Chance(Measure):

@@ -193,7 +193,7 @@ def measure_saliency(
     settings = Settings(
         window, frame_stride, gradient_stride, damping, outgoing, seed
     )
-    kinds = _find_criteria(criteria)
+    kinds = find_criteria(criteria)
     taps = find_taps(model, targets)
     measures = {
         name: [kind(tap, settings) for tap in taps]
@@ -217,12 +217,35 @@ def measure_saliency(
     return {name: _scores(each) for name, each in measures.items()}
 
 
-def _find_criteria(names: Iterable[str]) -> dict[str, type[Measure]]:
+def find_criteria(names: Iterable[str]) -> dict[str, type[Measure]]:
+    """Find criteria by name.
+
+    Arguments
+    ---------
+    names : str or iterable of str
+        Names of criteria.
+
+    Returns
+    -------
+    dict of str to type
+        Name to the class that measures it.
+
+    Raises
+    ------
+    SaliencyError
+        If one is unknown.
+
+    Example
+    -------
+    >>> find_criteria(["mbp"])
+    {'mbp': <class '...WeightPower'>}
+    """
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in CRITERIA:
             raise SaliencyError(
-                f"There is no criterion {name!r}; use one of {list(CRITERIA)}."
+                f"There is no criterion {name!r}; use some of "
+                f"{', '.join(map(repr, CRITERIA))}."
             )
     return {name: CRITERIA[name] for name in names}
 

@@ -8,7 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.files import (
+    PathLike,
+    read_whole_lines,
+    write_json_lines,
+)
 
 
 class EpochLog:
@@ -54,9 +58,8 @@ class EpochLog:
         """
         if not self.path.exists():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        complete = text.splitlines(keepends=True)
-        return [json.loads(line) for line in complete if line.endswith("\n")]
+        complete, _ = read_whole_lines(self.path)
+        return [json.loads(line) for line in complete]
 
     def drop_after(self, epoch: int) -> None:
         """Forget what followed an epoch, as a resumed run does it again.
@@ -69,8 +72,4 @@ class EpochLog:
         if not self.path.exists():
             return
         kept = [line for line in self.lines() if line["epoch"] <= epoch]
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(line) + "\n" for line in kept),
-                encoding="utf-8",
-            )
+        write_json_lines(self.path, kept)

@@ -24,6 +24,7 @@ from speechbrain_neuronprune.adaptation.selective import (
     selective_update,
 )
 from speechbrain_neuronprune.errors import SelectionError, UnitsError
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.hyper_hypo import select_hyper_hypo
 
 OPTIMISERS = {
@@ -188,6 +189,14 @@ def test_units_can_be_found_meanwhile(case):
     before = find_units(case.model)
     selective_update(case.model, case.selection, outgoing=True)
     assert list(find_units(case.model)) == list(before)
+
+
+def test_the_fingerprint_is_that_of_the_model_before(case):
+    before = fingerprint(case.model)
+    update = selective_update(case.model, case.selection, outgoing=True)
+    case.train(torch.optim.SGD(update.parameters(), lr=0.5), steps=1)
+    assert fingerprint(case.model) == before
+    assert fingerprint(update.finish()) != before
 
 
 # ----------------------------------------------------------------- errors

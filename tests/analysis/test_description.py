@@ -22,7 +22,7 @@ from speechbrain_neuronprune.analysis.log import MeasurementLog
 from speechbrain_neuronprune.analysis.ranking import Ranking
 from speechbrain_neuronprune.analysis.removals import Removal
 from speechbrain_neuronprune.analysis.settings import AnalysisSettings
-from speechbrain_neuronprune.analysis.speech import Speech, Utterance
+from speechbrain_neuronprune.corpus.speech import Speech, Utterance
 from speechbrain_neuronprune.errors import SelectionError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.saliency import ActivationStatistics

@@ -10,7 +10,6 @@ import shutil
 import pytest
 import torch
 
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.analysis import (
     AnalysisSettings,
     analyse,
@@ -24,6 +23,7 @@ from speechbrain_neuronprune.errors import (
     SelectionError,
     UnitsError,
 )
+from speechbrain_neuronprune.fingerprint import fingerprint
 from tests.tiny_recogniser import CONFORMER, write_recogniser
 
 SETTINGS = AnalysisSettings(

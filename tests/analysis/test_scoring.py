@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechbrain_neuronprune import PruningPlan
-from speechbrain_neuronprune.adaptation.fingerprint import fingerprint
 from speechbrain_neuronprune.analysis import scoring
 from speechbrain_neuronprune.analysis.layers import choose_layers
 from speechbrain_neuronprune.analysis.network import CutRecogniser
@@ -23,7 +22,8 @@ from speechbrain_neuronprune.analysis.scoring import (
     count_errors,
     reference_lengths,
 )
-from speechbrain_neuronprune.analysis.speech import Speech, Utterance
+from speechbrain_neuronprune.corpus.speech import Speech, Utterance
+from speechbrain_neuronprune.fingerprint import fingerprint
 from speechbrain_neuronprune.layers import get_gate
 from speechbrain_neuronprune.masking import ablate
 from speechbrain_neuronprune.units import find_units

@@ -33,7 +33,9 @@ def test_mean_ablation_comes_in_addition():
 
 @pytest.mark.parametrize("criteria", [("mutual",), ("mi", "")])
 def test_an_unknown_criterion(criteria):
-    with pytest.raises(SaliencyError, match="no criterion .*; use some of mi,"):
+    with pytest.raises(
+        SaliencyError, match="no criterion .*; use some of 'mi'"
+    ):
         AnalysisSettings(criteria)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from speechbrain_neuronprune.analysis.speech import read_speech
+from speechbrain_neuronprune.corpus.speech import read_speech
 from speechbrain_neuronprune.deploy import finalise
 from speechbrain_neuronprune.deploy.run import open_run
 from speechbrain_neuronprune.training.dataio import speech_dataset, with_tokens

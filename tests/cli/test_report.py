@@ -32,6 +32,15 @@ def test_the_report_goes_into_the_run_folder(call, tmp_path, monkeypatch):
     )
 
 
+def test_a_folder_that_does_not_exist(call, sentence, tmp_path):
+    message = sentence(call("report", tmp_path / "nowhere"))
+    assert message.startswith("The run folder")
+
+
+def test_without_a_folder(call):
+    assert call("report").exit_code == 2
+
+
 def test_no_run_to_report_on(call, sentence, tmp_path):
     message = sentence(call("report", tmp_path))
     assert "is not a run: it holds none of" in message

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_neuronprune.corpus.layout import atomic_folder, write_chapter
+from speechbrain_neuronprune.corpus.layout import corpus_folder, write_chapter
 from speechbrain_neuronprune.errors import DataError
 
 
@@ -29,7 +29,7 @@ def test_a_chapter_keeps_samples_and_texts(tmp_path):
 
 def test_the_folder_appears_at_the_end(tmp_path):
     path = tmp_path / "new" / "corpus"
-    with atomic_folder(path) as temporary:
+    with corpus_folder(path) as temporary:
         (temporary / "a").write_text("a")
         assert not path.exists()
     assert [child.name for child in path.parent.iterdir()] == ["corpus"]
@@ -38,7 +38,7 @@ def test_the_folder_appears_at_the_end(tmp_path):
 
 
 def test_an_empty_folder_may_be_there(tmp_path):
-    with atomic_folder(tmp_path / "corpus") as temporary:
+    with corpus_folder(tmp_path / "corpus") as temporary:
         (temporary / "a").write_text("a")
         (tmp_path / "corpus").mkdir()
     assert (tmp_path / "corpus" / "a").exists()
@@ -55,7 +55,7 @@ def test_an_empty_folder_may_be_there(tmp_path):
 def test_a_failure_leaves_nothing(tmp_path, problem, message):
     expected = type(problem) if message is None else DataError
     with pytest.raises(expected, match=message):
-        with atomic_folder(tmp_path / "corpus") as temporary:
+        with corpus_folder(tmp_path / "corpus") as temporary:
             (temporary / "a").write_text("half")
             raise problem
     assert list(tmp_path.iterdir()) == []
@@ -64,7 +64,7 @@ def test_a_failure_leaves_nothing(tmp_path, problem, message):
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(DataError, match="holds other files"):
-        with atomic_folder(tmp_path):
+        with corpus_folder(tmp_path):
             pass
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
@@ -73,6 +73,6 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 def test_a_file_is_no_folder(tmp_path, below):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="name a folder"):
-        with atomic_folder(tmp_path / "file" / below):
+        with corpus_folder(tmp_path / "file" / below):
             pass
     assert (tmp_path / "file").read_text() == "mine"

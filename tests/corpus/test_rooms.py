@@ -110,7 +110,7 @@ def test_a_room_is_simulated_once(monkeypatch):
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(rooms.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"speechbrain-neuronprune\[demo\]"):
         simulate(draw_rooms()[0], 16_000)
 

@@ -64,9 +64,7 @@ def test_stopping_early_ends_the_process(monkeypatch):
 
 
 def test_without_the_wheel_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(
-        synthesis.importlib.util, "find_spec", lambda name: None
-    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"speechbrain-neuronprune\[demo\]"):
         next(synthesis.synthesize(LINES))
 

@@ -7,12 +7,12 @@ Authors
 import pytest
 
 from speechbrain_neuronprune.deploy.checksums import (
-    file_checksum,
     read_card,
     verify_checksums,
     write_card,
 )
 from speechbrain_neuronprune.errors import DataError
+from speechbrain_neuronprune.files import file_checksum
 
 TEXT = "# A model\n\n| split | WER |\n| --- | --- |\n| test | `1` |\n"
 

@@ -1,4 +1,4 @@
-"""Tests of the HTML report and of its command line.
+"""Tests of the HTML report.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -15,11 +15,7 @@ from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.report.figures import collect_figures
 from speechbrain_neuronprune.report.gallery import draw_all
-from speechbrain_neuronprune.report.page import (
-    main,
-    render_page,
-    write_report,
-)
+from speechbrain_neuronprune.report.page import render_page, write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 PLOTS = ["histogram", "logits", "progress", "survival", "tradeoff"]
@@ -215,27 +211,6 @@ def test_a_damaged_run_leaves_no_report(run_folder):
     with pytest.raises(DataError):
         write_report(run_folder)
     assert not (run_folder / "report").exists()
-
-
-def test_command_line(run_folder, tmp_path, capsys):
-    assert main([str(run_folder), "--output", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().out.strip().endswith("report.html")
-    assert (tmp_path / "out" / "report.html").is_file()
-
-
-def test_command_line_on_bad_input(tmp_path, capsys):
-    assert main([str(tmp_path / "nowhere")]) == 1
-    output = capsys.readouterr()
-    assert output.out == ""
-    (line,) = output.err.splitlines()
-    assert line.startswith("neuronprune-report: The run folder")
-    assert "Traceback" not in line
-
-
-def test_command_line_without_a_folder():
-    with pytest.raises(SystemExit) as stop:
-        main([])
-    assert stop.value.code == 2
 
 
 # ------------------------------------------------- analyses and adaptations

@@ -15,7 +15,6 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from torch import nn
 
 from speechbrain_neuronprune import compaction
-from speechbrain_neuronprune.deploy.directory import whole_directory
 from speechbrain_neuronprune.deploy.experiment.opening import Experiment
 from speechbrain_neuronprune.deploy.experiment_yaml import (
     NARROWED,
@@ -23,7 +22,8 @@ from speechbrain_neuronprune.deploy.experiment_yaml import (
 )
 from speechbrain_neuronprune.errors import ExperimentError
 from speechbrain_neuronprune.file_names import PLAN, RECIPE
-from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.files import PathLike, writing
+from speechbrain_neuronprune.folders import require_vacant, whole_folder
 from speechbrain_neuronprune.plan import PruningPlan
 
 MANIFESTS = (".csv", ".json", ".pkl")
@@ -61,7 +61,7 @@ def write_compact_experiment(
         If the plan does not fit the network.
     """
     output = Path(output).resolve()
-    _require_vacant(output)
+    require_vacant(output, ExperimentError)
     _require_dense(experiment)
     recipe = compact_recipe(
         experiment.recipe,
@@ -71,17 +71,12 @@ def write_compact_experiment(
     )
     small = compaction.compact(experiment.network, plan).cpu()
     save = _save_folder(experiment)
-    try:
-        with whole_directory(output) as temporary:
-            (temporary / RECIPE).write_text(recipe, encoding="utf-8")
-            plan.save(temporary / PLAN)
-            _copy_files(experiment, temporary, temporary / save)
-            _save_checkpoint(experiment, small, temporary / save)
-    except OSError as error:
-        raise ExperimentError(
-            f"Cannot write {output} ({error}); name a folder that you may "
-            "write to, on a disk with some space left."
-        ) from error
+    said = writing("The compact experiment", output, ExperimentError)
+    with said, whole_folder(output) as temporary:
+        (temporary / RECIPE).write_text(recipe, encoding="utf-8")
+        plan.save(temporary / PLAN)
+        _copy_files(experiment, temporary, temporary / save)
+        _save_checkpoint(experiment, small, temporary / save)
     return output
 
 
@@ -113,15 +108,6 @@ def narrow_by_plan(model: nn.Module, plan: PathLike) -> nn.Module:
     plan = PruningPlan.load(plan)
     plan.check(model)
     return compaction.narrow(model, plan.keep)
-
-
-def _require_vacant(output: Path) -> None:
-    if output.exists() and not (
-        output.is_dir() and next(output.iterdir(), None) is None
-    ):
-        raise ExperimentError(
-            f"{output} exists; name a new folder, or delete it first."
-        )
 
 
 def _require_dense(experiment: Experiment) -> None:

@@ -87,7 +87,7 @@ def test_an_existing_output_is_refused(run, half, tmp_path):
 
 def test_an_output_that_cannot_be_written_is_named(run, half, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExperimentError, match="Cannot write"):
+    with pytest.raises(ExperimentError, match="cannot be written"):
         write_compact_experiment(
             open_experiment(run), half, tmp_path / "file/compact"
         )

@@ -11,8 +11,6 @@ import torch
 from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.adaptation.overlay import Overlay
-
 
 def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """SHA-256 over the names, shapes, dtypes and bytes of tensors.
@@ -61,10 +59,11 @@ def fingerprint(model: nn.Module) -> str:
     >>> fingerprint(linear) == before
     False
     """
+    # Modules of ``adaptation``, which lie over a model for a while.
     overlays = tuple(
         f"{path}."
         for path, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, Overlay)
+        if getattr(type(module), "is_overlay", False)
     )
     return digest(
         (name, value)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from speechbrain_neuronprune.corpus.audio import decode, decoding
 from speechbrain_neuronprune.corpus.splits import (
     SHORTEST,
     find_speech,
@@ -166,7 +167,7 @@ class Speech:
             If a file cannot be decoded to its end.
         """
         for rows in self._rows(seconds):
-            wavs = [normalize(load_audio(one), one.rate) for one in rows]
+            wavs = [normalize(*load_audio(one.path)) for one in rows]
             longest = max(len(wav) for wav in wavs)
             lengths = torch.tensor([len(wav) / longest for wav in wavs])
             yield Batch(tuple(rows), pad_sequence(wavs, True), lengths)
@@ -232,36 +233,28 @@ def read_speech(
     return Speech(str(split), tuple(utterances))
 
 
-def load_audio(utterance: Utterance) -> Tensor:
-    """Decode an utterance to its end.
+def load_audio(path: Path) -> tuple[Tensor, int]:
+    """Decode a recording to its end.
 
     Arguments
     ---------
-    utterance : Utterance
-        Which.
+    path : Path
+        The audio file.
 
     Returns
     -------
     torch.Tensor
         (samples,), or (samples, channels) if there are several channels.
+    int
+        Their sampling rate in hertz.
 
     Raises
     ------
     DataError
         If the file is damaged or ends too early.
     """
-    path = utterance.path
-    try:
-        samples, _ = soundfile.read(path, dtype="float32")
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise _unreadable(path, error) from error
-    if len(samples) < utterance.samples:
-        raise DataError(
-            f"The audio file {path} is truncated: it ends after {len(samples)} "
-            f"of {utterance.samples} samples; copy it again or remove the "
-            "utterance."
-        )
-    return torch.from_numpy(samples)
+    samples, rate = decode(path, "float32")
+    return torch.from_numpy(samples), rate
 
 
 def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
@@ -271,10 +264,8 @@ def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
             f"The utterance {path} has no transcript; add a line to "
             f"{transcript_path(path)} or remove the audio."
         )
-    try:
+    with decoding(path):
         header = soundfile.info(path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise _unreadable(path, error) from error
     if header.frames < SHORTEST * header.samplerate:
         raise DataError(
             f"The audio file {path} has only {header.frames} samples, less "
@@ -283,13 +274,6 @@ def _utterance(path: Path, texts: dict[str, str] | None) -> Utterance:
         )
     return Utterance(
         path.stem, path, tuple(words), header.frames, header.samplerate
-    )
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"The audio file {path} cannot be decoded ({error}); copy it again or "
-        "remove the utterance."
     )
 
 

@@ -7,13 +7,11 @@ Authors
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import click
 from torch import Tensor
 
-from speechbrain_neuronprune.analysis.speech import Speech
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.cli.options import Size
 from speechbrain_neuronprune.compaction import remove_gates
+from speechbrain_neuronprune.corpus.speech import Speech
 from speechbrain_neuronprune.deploy.sources import Source
 from speechbrain_neuronprune.errors import PlanError, SaliencyError
 from speechbrain_neuronprune.plan import PruningPlan
@@ -21,49 +19,7 @@ from speechbrain_neuronprune.saliency import CRITERIA, measure_saliency
 from speechbrain_neuronprune.units import Targets
 from speechbrain_neuronprune.units.stagewise import run_stages
 
-RETENTION = "retention"
 FEATURES = "normalize"  # the stage of a recogniser that gives features
-
-target_option = click.option(
-    "--target",
-    type=Size(),
-    metavar="SIZE",
-    help="Parameters that the whole model shall have: a share, such as 0.46, "
-    "or a number.",
-)
-threshold_option = click.option(
-    "--threshold", type=float, help="Units with a lower score go."
-)
-
-
-def only_rule(**rules: Any) -> dict[str, Any]:
-    """The one rule that was given.
-
-    Arguments
-    ---------
-    **rules
-        Option to value, None where it was not given.
-
-    Returns
-    -------
-    dict
-        One entry.
-
-    Raises
-    ------
-    click.UsageError
-        If there are none or several.
-
-    Example
-    -------
-    >>> only_rule(target=0.4, threshold=None)
-    {'target': 0.4}
-    """
-    given = {name: value for name, value in rules.items() if value is not None}
-    if len(given) != 1:
-        names = ", ".join(f"--{name}" for name in rules)
-        raise click.UsageError(f"Give exactly one of {names}.")
-    return given
 
 
 def plan_by_retention(
@@ -76,7 +32,7 @@ def plan_by_retention(
     source : Source
         A model with gates.
     rule : mapping
-        What ``only_rule`` gave.
+        One of ``target``, ``threshold`` and ``fraction``, and its value.
     **form
         ``round_to`` and ``balance_heads``.
 
@@ -116,7 +72,7 @@ def plan_by_scores(
     scores : mapping of str to torch.Tensor
         Group to scores, (units,).
     rule : mapping
-        What ``only_rule`` gave.
+        One of ``target``, ``threshold`` and ``fraction``, and its value.
     **form
         ``round_to`` and ``balance_heads``.
 
