@@ -18,7 +18,6 @@ from torch.optim import Optimizer
 from speechbrain_neuronprune.attach import (
     adaptive_dropouts,
     retention_logits,
-    settle,
 )
 from speechbrain_neuronprune.brains.informing import InformingMixin
 from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
@@ -32,6 +31,7 @@ from speechbrain_neuronprune.processes import (
     rewrapped,
     unwrapped,
 )
+from speechbrain_neuronprune.settling import settle
 from speechbrain_neuronprune.shrinking import (
     remaining,
     schedule_of,
