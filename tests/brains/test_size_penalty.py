@@ -82,7 +82,9 @@ def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
     for gate in adaptive_dropouts(model).values():
         torch.nn.init.constant_(gate.logits, 100.0)
     brain = SimpleNamespace(
-        pruned=model, modules=model, _all_parameters=count_parameters(model)
+        pruned=model,
+        other_parameters=0,
+        _all_parameters=count_parameters(model),
     )
     assert SizePenaltyMixin.expected_share(brain).item() == pytest.approx(1.0)
 
