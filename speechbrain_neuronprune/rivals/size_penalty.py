@@ -1,4 +1,4 @@
-"""A recogniser whose loss is led to a size, to compare with.
+"""A recogniser whose loss is led to a size.
 
 Authors
  * The speechbrain-neuronprune authors 2026
