@@ -20,6 +20,11 @@ from speechbrain_neuronprune.attach import (
     retention_logits,
 )
 from speechbrain_neuronprune.brains.informing import InformingMixin
+from speechbrain_neuronprune.brains.retention_figures import (
+    alive_units,
+    retention_figures,
+    schedule_figures,
+)
 from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.errors import TrainingError
@@ -39,11 +44,6 @@ from speechbrain_neuronprune.shrinking import (
 )
 from speechbrain_neuronprune.training.draws import draw_apart
 from speechbrain_neuronprune.training.epoch_log import EpochLog
-from speechbrain_neuronprune.training.retention_log import (
-    alive_units,
-    retention_figures,
-    schedule_figures,
-)
 from speechbrain_neuronprune.units import count_parameters
 
 # What holds where the hyperparameters do not say
