@@ -15,11 +15,7 @@ from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.dropout import use_quick_dropout
-from speechbrain_neuronprune.units import (
-    Targets,
-    find_units,
-    supported_units,
-)
+from speechbrain_neuronprune.units import Targets, find_units, supported_units
 
 
 def attach_adaptive_dropout(
