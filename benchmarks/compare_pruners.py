@@ -111,11 +111,11 @@ METHODS: dict[str, dict[str, Any]] = {
         **STILL,
         "c_start": 3.0,
         "c_end": 3.0,
-        "gate": f"{PACKAGE}.gates.hard_concrete.HardConcrete",
-        "brain_class": f"{PACKAGE}.brains.size_penalty.SizePenaltyASR",
+        "gate": f"{PACKAGE}.rivals.hard_concrete.HardConcrete",
+        "brain_class": f"{PACKAGE}.rivals.size_penalty.SizePenaltyASR",
     },
     **{
-        method: {**OPEN, "brain_class": f"{PACKAGE}.brains.{brain}"}
+        method: {**OPEN, "brain_class": f"{PACKAGE}.rivals.{brain}"}
         for method, brain in {
             "magnitude": "one_shot.MagnitudeASR",
             "Taylor": "one_shot.TaylorASR",

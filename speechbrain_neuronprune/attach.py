@@ -4,11 +4,9 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
@@ -17,13 +15,7 @@ from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.dropout import use_quick_dropout
-from speechbrain_neuronprune.units import (
-    Targets,
-    count_parameters,
-    find_units,
-    supported_units,
-)
-from speechbrain_neuronprune.units.vectors import ParameterSlice, join
+from speechbrain_neuronprune.units import Targets, find_units, supported_units
 
 
 def attach_adaptive_dropout(
@@ -137,37 +129,6 @@ def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:
     }
 
 
-def settle(model: nn.Module, keep: Mapping[str, Tensor]) -> None:
-    """Decide which units stay, for the rest of the training.
-
-    Ours, not the paper's: in a short run the weights need some steps without
-    random masks, in which they adapt to exactly the units that stay.
-
-    Arguments
-    ---------
-    model : nn.Module
-        A gated model.
-    keep : mapping of str to torch.Tensor
-        What stays, as in ``PruningPlan.keep``: groups that it does not name
-        stay whole.
-    """
-    gates = adaptive_dropouts(model)
-    for gate in gates.values():
-        _absorb_offset(gate)
-    for schedule in {gate.schedule for gate in gates.values()}:
-        schedule.stop_steering()
-    for name, gate in gates.items():
-        everything = torch.ones(gate.shape, dtype=torch.bool)
-        gate.settle(keep.get(name, everything))
-
-
-@torch.no_grad()
-def _absorb_offset(gate: AdaptiveDropout) -> None:
-    """Move the offset of a steered schedule into the logits. It may have
-    gone far, with all logits, and a decision counts from zero."""
-    gate.logits += gate.schedule.offset / gate.scale
-
-
 def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:
     """The parameters that belong to the gates, not to the model.
 
@@ -190,89 +151,3 @@ def retention_logits(model: nn.Module) -> Iterator[nn.Parameter]:
     """
     for gate in adaptive_dropouts(model).values():
         yield gate.logits
-
-
-@torch.no_grad()
-def expected_parameters(model: nn.Module) -> float:
-    """How many parameters an average draw of the gates leaves.
-
-    Arguments
-    ---------
-    model : nn.Module
-        A gated model.
-
-    Returns
-    -------
-    float
-        Every parameter counts as much as it is likely that all units which
-        own it are retained.
-    """
-    return _surviving(model, lambda gate: gate.retention())
-
-
-@torch.no_grad()
-def kept_parameters(model: nn.Module) -> int:
-    """How many parameters the hard decision beta >= c_end leaves.
-
-    Arguments
-    ---------
-    model : nn.Module
-        A gated model.
-
-    Returns
-    -------
-    int
-        The number of parameters, without the gates' own.
-
-    Example
-    -------
-    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> _ = attach_adaptive_dropout(model, RetentionSchedule(steps=10))
-    >>> kept_parameters(model)
-    13
-    >>> nn.init.constant_(next(retention_logits(model))[:1], -5.0).item()
-    -5.0
-    >>> kept_parameters(model)  # a row, a bias and a column fewer
-    9
-    """
-    return round(_surviving(model, lambda gate: gate.keep()))
-
-
-def _surviving(
-    model: nn.Module, chances: Callable[[AdaptiveDropout], Tensor]
-) -> float:
-    """Expected number of parameters, given the units' chances to stay."""
-    groups = supported_units(model)
-    sizes = {name: p.shape for name, p in model.named_parameters()}
-    alive: dict[str, dict[int, Tensor]] = {}
-    for name, gate in adaptive_dropouts(model).items():
-        group, chance = groups[name], chances(gate).flatten().cpu().double()
-        for one in group.slices:
-            path = join(group.layer, one.parameter)
-            # Buffers, such as a norm's statistics, are no parameters.
-            if path in sizes and math.prod(sizes[path]):
-                _multiply(alive.setdefault(path, {}), sizes[path], one, chance)
-    lost = sum(
-        math.prod(sizes[path]) * (1.0 - math.prod(_means(shares)))
-        for path, shares in alive.items()
-    )
-    return count_parameters(model) - lost
-
-
-def _multiply(
-    shares: dict[int, Tensor],
-    shape: torch.Size,
-    owned: ParameterSlice,
-    chance: Tensor,
-) -> None:
-    """Lower the shares that stay, along the dimension that units own. Rows
-    and columns of one weight may belong to units of two groups."""
-    dim = -1 if owned.dim is None else owned.dim
-    size = math.prod(shape) if owned.dim is None else shape[dim]
-    share = shares.setdefault(dim, torch.ones(size, dtype=torch.float64))
-    share[owned.index] *= chance.unsqueeze(1)
-
-
-def _means(shares: Mapping[int, Tensor]) -> Iterator[float]:
-    for share in shares.values():
-        yield float(share.mean())

@@ -9,21 +9,13 @@ from speechbrain.nnet.attention import RelPosEncXL
 from torch import nn
 
 from speechbrain_neuronprune import (
-    PruningPlan,
     RetentionSchedule,
     adaptive_dropouts,
     attach_adaptive_dropout,
-    compact,
     find_units,
 )
-from speechbrain_neuronprune.attach import (
-    expected_parameters,
-    kept_parameters,
-    retention_logits,
-    settle,
-)
+from speechbrain_neuronprune.attach import retention_logits
 from speechbrain_neuronprune.errors import UnitsError
-from speechbrain_neuronprune.units import count_parameters
 
 ATTENTION = ["RelPosMHAXL", "RoPEMHA", "regularMHA"]
 
@@ -123,54 +115,9 @@ def test_only_the_targets_are_gated(make_encoder):
     assert len(list(retention_logits(gated))) == 4
 
 
-def test_settling_leaves_groups_without_a_decision_whole(make_encoder):
-    gated = attach_adaptive_dropout(
-        make_encoder(num_layers=1), RetentionSchedule()
-    )
-    (first, one), *others = adaptive_dropouts(gated).items()
-    keep = torch.arange(one.size) % 2 > 0
-    settle(gated, {first: keep})
-    assert one.settled and torch.equal(one.keep(), keep)
-    assert all(gate.whole for _, gate in others)
-
-
 def test_a_model_without_units_is_refused():
     with pytest.raises(UnitsError, match="Linear holds no units"):
         attach_adaptive_dropout(nn.Linear(2, 2), RetentionSchedule())
-
-
-def test_a_weight_between_two_groups_counts_once():
-    chain = nn.Sequential(
-        *(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU()),
-        *(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)),
-    )
-    gated = attach_adaptive_dropout(chain, RetentionSchedule())
-    for gate in adaptive_dropouts(gated).values():
-        gate.logits.data[:2] = -5.0
-    small = compact(gated, PruningPlan.from_retention(gated))
-    assert kept_parameters(gated) == count_parameters(small)
-    for gate in adaptive_dropouts(gated).values():
-        gate.logits.data.fill_(-1.0)  # retained with probability 1 / 2
-    between = 6 * 5 / 4 + (4 * 6 + 6 + 2 * 6 + 5 + 5 * 3) / 2 + 3
-    assert expected_parameters(gated) == pytest.approx(between)
-
-
-def test_expected_and_kept_parameters(make_encoder):
-    schedule = RetentionSchedule(20.0, -20.0, steps=1)
-    gated = attach_adaptive_dropout(make_encoder(), schedule)
-    total = count_parameters(gated)
-    assert expected_parameters(gated) == pytest.approx(total)
-    assert kept_parameters(gated) == total
-    schedule.advance(1)
-    owned = sum(
-        group.size * group.parameters_per_unit
-        for group in find_units(gated).values()
-    )
-    assert expected_parameters(gated) == pytest.approx(total - owned, abs=1)
-    with torch.no_grad():
-        for gate in adaptive_dropouts(gated).values():
-            gate.logits.fill_(-1.0)
-    assert kept_parameters(gated) == total - owned
 
 
 def test_yaml_attaches(tmp_path):

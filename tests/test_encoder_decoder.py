@@ -19,9 +19,9 @@ from speechbrain_neuronprune import (
     find_units,
     measure_cost,
 )
-from speechbrain_neuronprune.attach import expected_parameters
 from speechbrain_neuronprune.deploy import narrow
 from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.expected_size import expected_parameters
 from speechbrain_neuronprune.units import count_parameters
 from tests.plans import make_plan, randomize
 

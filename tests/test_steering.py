@@ -22,9 +22,9 @@ from speechbrain_neuronprune import (
     compact,
     steer_size,
 )
-from speechbrain_neuronprune.attach import settle
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.settling import settle
 from speechbrain_neuronprune.units import count_parameters
 
 HOLD, DECLINE = 10, 100

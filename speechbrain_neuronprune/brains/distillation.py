@@ -10,14 +10,14 @@ import speechbrain as sb
 import torch
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
-from speechbrain_neuronprune.errors import TrainingError
-from speechbrain_neuronprune.training.distillation import (
+from speechbrain_neuronprune.brains.distillation_losses import (
     block_loss,
     block_outputs,
     find_blocks,
     posterior_loss,
 )
+from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.errors import TrainingError
 
 
 class DistillationMixin:

@@ -6,6 +6,7 @@ Authors
 
 from speechbrain.utils.distributed import main_process_only
 
+from speechbrain_neuronprune.brains.pruned_module import PrunedModuleMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.informing import (
     inform,
@@ -15,7 +16,7 @@ from speechbrain_neuronprune.informing import (
 from speechbrain_neuronprune.shrinking import whole_form
 
 
-class InformingMixin:
+class InformingMixin(PrunedModuleMixin):
     """The part of ``AdaptiveDropoutMixin`` that informs the gates, if they are
     of the kind ``InformedDropout``, when c(t) begins to decline."""
 

@@ -6,10 +6,12 @@ Authors
 
 from typing import Any
 
+import speechbrain as sb
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.logger import get_logger
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.brains.pruned_module import PrunedModuleMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.shrinking import (
@@ -22,7 +24,7 @@ from speechbrain_neuronprune.shrinking import (
 logger = get_logger(__name__)
 
 
-class ShrinkingMixin:
+class ShrinkingMixin(PrunedModuleMixin):
     """The part of ``AdaptiveDropoutMixin`` that lets units go."""
 
     def fit(self, *arguments: Any, **options: Any) -> None:
@@ -32,6 +34,14 @@ class ShrinkingMixin:
         if whole_form(self.pruned) is not self.pruned:
             grow(self.pruned)
             self._rewrap()
+
+    def on_stage_end(
+        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
+    ) -> None:
+        """Let units go after an epoch of training, if it is time."""
+        if stage == sb.Stage.TRAIN:
+            self._let_go(epoch)
+        super().on_stage_end(stage, stage_loss, epoch)
 
     def _check_shrinking(self) -> None:
         hparams = self.hparams

@@ -4,12 +4,18 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from speechbrain_neuronprune.brains.pruned_module import PrunedModuleMixin
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.steering import steer_size
 
 
-class SteeringMixin:
+class SteeringMixin(PrunedModuleMixin):
     """The part of ``AdaptiveDropoutMixin`` that steers the size."""
+
+    def init_optimizers(self) -> None:
+        """Begin to steer, before the Brain has optimisers."""
+        self._steer()
+        super().init_optimizers()
 
     def _steer(self) -> None:
         """Lead the training to its size, if it shall be. The model has all

@@ -1,7 +1,7 @@
 """From a trained run to a model that is in use.
 
-A directory that SpeechBrain loads, in float or int8, and what leaves Python:
-ONNX and ``torch.export``.
+A directory that SpeechBrain loads, in float or int8; what leaves Python: ONNX
+and ``torch.export``; and another training, which begins with the model.
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -1,9 +1,9 @@
 """What every training is made of, whatever it trains.
 
 Data (``dataio``, ``tokens``, ``batching``), what a run begins with
-(``experiment``, ``starting_point``) and what a resumed one needs to go on as if
-it had never stopped (``checkpoints``, ``draws``, ``epoch_log``,
-``retention_log``); ``distillation`` is a loss, ``error_rates`` what counts.
+(``experiment``) and what a resumed one needs to go on as if it had never
+stopped (``checkpoints``, ``draws``, ``epoch_log``); ``error_rates`` is what
+counts.
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -15,11 +15,11 @@ from speechbrain_neuronprune.brains import (
     AdaptiveDropoutMixin,
     DistillationMixin,
 )
-from speechbrain_neuronprune.errors import TrainingError
-from speechbrain_neuronprune.training.distillation import (
+from speechbrain_neuronprune.brains.distillation_losses import (
     block_loss,
     posterior_loss,
 )
+from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.units import count_parameters
 
 LENGTHS = torch.tensor([1.0, 0.6])

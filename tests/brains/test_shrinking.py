@@ -7,14 +7,7 @@ from speechbrain_neuronprune import PruningPlan, adaptive_dropouts, compact
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.shrinking import whole_form
 from speechbrain_neuronprune.units import count_parameters
-from tests.brains.test_adaptive_dropout import (
-    BATCHES,
-    _kill_at,
-    fit,
-    make_brain,
-)
-
-__all__ = ["make_brain"]
+from tests.toy_brain import BATCHES, fit, kill_at
 
 SETTLE_STEP = 5
 
@@ -67,7 +60,7 @@ def test_a_killed_run_goes_on_from_before_or_after_a_shrink(
 ):
     options = {"ckpt_interval_minutes": 0, "ckpt_interval_steps": 3}
     killed = make_shrinking(**options)
-    kill = _kill_at(step=saved + 1)
+    kill = kill_at(step=saved + 1)
     sizes = killed.on_fit_batch_end
     killed.on_fit_batch_end = lambda *given: (sizes(*given), kill(*given))
     with pytest.raises(KeyboardInterrupt):

@@ -5,8 +5,8 @@ import torch
 
 from speechbrain_neuronprune import AdaptiveDropout, RetentionSchedule
 from speechbrain_neuronprune.gates.gate import FixedMask, UnitGate
-from speechbrain_neuronprune.gates.hard_concrete import HardConcrete
 from speechbrain_neuronprune.gates.open_gate import OpenGate
+from speechbrain_neuronprune.rivals.hard_concrete import HardConcrete
 
 
 def test_fixed_mask_zeroes_exactly_the_removed_units():

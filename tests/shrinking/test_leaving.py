@@ -22,9 +22,9 @@ from speechbrain_neuronprune import (
     find_units,
     steer_size,
 )
-from speechbrain_neuronprune.attach import settle
 from speechbrain_neuronprune.compaction import remove_gates
 from speechbrain_neuronprune.errors import PlanError, TrainingError
+from speechbrain_neuronprune.settling import settle
 from speechbrain_neuronprune.shrinking import (
     grow,
     remaining,

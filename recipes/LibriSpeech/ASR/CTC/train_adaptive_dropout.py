@@ -37,6 +37,7 @@ from speechbrain.utils.train_logger import TensorboardLogger
 from speechbrain_neuronprune.deploy.finalise import finalise
 from speechbrain_neuronprune.deploy.run import make_brain
 from speechbrain_neuronprune.deploy.sizes import write_sizes
+from speechbrain_neuronprune.deploy.starting_point import open_starting_point
 from speechbrain_neuronprune.errors import NeuronPruneError
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.processes import join_processes
@@ -54,7 +55,6 @@ from speechbrain_neuronprune.training.experiment import (
     debugging_apart,
     load_hparams,
 )
-from speechbrain_neuronprune.training.starting_point import open_starting_point
 from speechbrain_neuronprune.training.tokens import (
     load_tokenizer,
     read_transcripts,

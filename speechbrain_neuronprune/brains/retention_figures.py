@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from speechbrain_neuronprune.attach import (
-    adaptive_dropouts,
+from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.expected_size import (
     expected_parameters,
     kept_parameters,
 )

@@ -1,4 +1,4 @@
-"""Hard concrete gates, to compare adaptive dropout with.
+"""Hard concrete gates.
 
 Authors
  * The speechbrain-neuronprune authors 2026

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from speechbrain_neuronprune import RetentionSchedule
-from speechbrain_neuronprune.gates.hard_concrete import (
+from speechbrain_neuronprune.rivals.hard_concrete import (
     HIGH,
     LOW,
     SHIFT,

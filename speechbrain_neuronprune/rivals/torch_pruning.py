@@ -1,7 +1,6 @@
-"""A recogniser that is cut once, by Torch-Pruning, to compare with.
+"""A recogniser that is cut once, by Torch-Pruning.
 
-Needs the package ``torch-pruning``, and is therefore not among the names of
-``brains``.
+Needs the package ``torch-pruning``, which comes with the extra ``test``.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -14,9 +13,9 @@ import torch_pruning
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.brains.one_shot import OneShotMixin
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
 from speechbrain_neuronprune.plan import PruningPlan
+from speechbrain_neuronprune.rivals.one_shot import OneShotMixin
 from speechbrain_neuronprune.units import find_units
 
 # How many of the last steps before the cut give the gradients

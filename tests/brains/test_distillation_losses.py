@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from speechbrain_neuronprune import RetentionSchedule, attach_adaptive_dropout
-from speechbrain_neuronprune.training.distillation import (
+from speechbrain_neuronprune.brains.distillation_losses import (
     block_loss,
     block_outputs,
     find_blocks,

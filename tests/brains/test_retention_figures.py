@@ -15,11 +15,11 @@ from speechbrain_neuronprune import (
     attach_adaptive_dropout,
     compact,
 )
-from speechbrain_neuronprune.plan import PruningPlan
-from speechbrain_neuronprune.training.retention_log import (
+from speechbrain_neuronprune.brains.retention_figures import (
     alive_units,
     retention_figures,
 )
+from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.units import count_parameters, find_units
 
 

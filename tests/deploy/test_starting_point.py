@@ -18,8 +18,8 @@ from speechbrain_neuronprune.brains import DistilledASR
 from speechbrain_neuronprune.deploy.evaluation import make_variants
 from speechbrain_neuronprune.deploy.finalise import write_model
 from speechbrain_neuronprune.deploy.run import make_brain, open_run
+from speechbrain_neuronprune.deploy.starting_point import open_starting_point
 from speechbrain_neuronprune.errors import DataError, ExperimentError
-from speechbrain_neuronprune.training.starting_point import open_starting_point
 from speechbrain_neuronprune.training.tokens import (
     load_tokenizer,
     train_tokenizer,

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from speechbrain_neuronprune import adaptive_dropouts, compact, find_units
-from speechbrain_neuronprune.brains.one_shot import (
+from speechbrain_neuronprune.gates.open_gate import OpenGate
+from speechbrain_neuronprune.rivals.one_shot import (
     OneShotMixin,
     magnitudes,
     relative,
 )
-from speechbrain_neuronprune.gates.open_gate import OpenGate
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
 
@@ -28,7 +28,7 @@ def make(tmp_path):
     """A tiny recogniser with gates that are open."""
 
     def of(brain):
-        module = "!name:speechbrain_neuronprune.brains.one_shot"
+        module = "!name:speechbrain_neuronprune.rivals.one_shot"
         return rival_brain(tmp_path, gate=GATE, brain_class=f"{module}.{brain}")
 
     return of

@@ -1,4 +1,4 @@
-"""A recogniser whose loss is led to a size, to compare with.
+"""A recogniser whose loss is led to a size.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -10,10 +10,10 @@ import speechbrain as sb
 import torch
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
+from speechbrain_neuronprune.expected_size import surviving_parameters
 from speechbrain_neuronprune.shrinking import whole_form
-from speechbrain_neuronprune.units import count_parameters, supported_units
+from speechbrain_neuronprune.units import count_parameters
 
 
 class SizeMultipliers(nn.Module):
@@ -81,7 +81,8 @@ class SizePenaltyMixin:
             return loss
         if self._settling_is_due:
             return loss
-        return loss + self.multipliers(self.expected_share() - self.wanted)
+        gap = self.expected_share() - self.wanted
+        return loss + self.multipliers(gap.to(self.device, torch.float32))
 
     @property
     def wanted(self) -> float:
@@ -94,21 +95,13 @@ class SizePenaltyMixin:
     def expected_share(self) -> Tensor:
         """The share of all parameters that a draw leaves on average.
 
-        No weight of a Conformer belongs to units of two groups, so it is a sum
-        over units.
-
         Returns
         -------
         torch.Tensor
             A scalar, which can be differentiated.
         """
-        groups = supported_units(self.pruned)
-        lost = sum(
-            groups[name].parameters_per_unit * (1.0 - gate.retention()).sum()
-            for name, gate in adaptive_dropouts(self.pruned).items()
-        )
-        left = count_parameters(self.modules) - lost
-        return left / self._all_parameters
+        left = surviving_parameters(self.pruned, lambda gate: gate.retention())
+        return (self.other_parameters + left) / self._all_parameters
 
     @property
     def _all_parameters(self) -> int:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from speechbrain_neuronprune import adaptive_dropouts, compact, find_units
-from speechbrain_neuronprune.brains.torch_pruning import STEPS
 from speechbrain_neuronprune.errors import PlanError
+from speechbrain_neuronprune.rivals.torch_pruning import STEPS
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
 
@@ -22,7 +22,7 @@ def brain(tmp_path):
     return rival_brain(
         tmp_path,
         gate=f"{PACKAGE}.gates.open_gate.OpenGate",
-        brain_class=f"{PACKAGE}.brains.torch_pruning.TorchPruningASR",
+        brain_class=f"{PACKAGE}.rivals.torch_pruning.TorchPruningASR",
         settle_step=SETTLE,
         d_ffn=96,
     )

@@ -12,8 +12,8 @@ import torch
 
 from speechbrain_neuronprune import PruningPlan, adaptive_dropouts, compact
 from speechbrain_neuronprune.brains.recogniser import AdaptiveDropoutASR
-from speechbrain_neuronprune.brains.size_penalty import SizePenaltyMixin
-from speechbrain_neuronprune.gates.hard_concrete import HardConcrete
+from speechbrain_neuronprune.rivals.hard_concrete import HardConcrete
+from speechbrain_neuronprune.rivals.size_penalty import SizePenaltyMixin
 from speechbrain_neuronprune.shrinking import shrink
 from speechbrain_neuronprune.units import count_parameters
 from tests.tiny_run import rival_brain
@@ -28,8 +28,8 @@ def brain(tmp_path, monkeypatch):
     own."""
     brain = rival_brain(
         tmp_path,
-        gate=f"{PACKAGE}.gates.hard_concrete.HardConcrete",
-        brain_class=f"{PACKAGE}.brains.size_penalty.SizePenaltyASR",
+        gate=f"{PACKAGE}.rivals.hard_concrete.HardConcrete",
+        brain_class=f"{PACKAGE}.rivals.size_penalty.SizePenaltyASR",
         c_start=3.0,
         c_end=3.0,
         hold_steps=10,
@@ -82,7 +82,9 @@ def test_layers_without_gates_may_have_units_that_cannot_go(partly_gated):
     for gate in adaptive_dropouts(model).values():
         torch.nn.init.constant_(gate.logits, 100.0)
     brain = SimpleNamespace(
-        pruned=model, modules=model, _all_parameters=count_parameters(model)
+        pruned=model,
+        other_parameters=0,
+        _all_parameters=count_parameters(model),
     )
     assert SizePenaltyMixin.expected_share(brain).item() == pytest.approx(1.0)
 

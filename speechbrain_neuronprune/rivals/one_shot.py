@@ -1,4 +1,4 @@
-"""Recognisers that are cut once, by a score, to compare with.
+"""Recognisers that are cut once, by a score.
 
 Authors
  * The speechbrain-neuronprune authors 2026
