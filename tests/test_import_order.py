@@ -43,12 +43,9 @@ GRAPH = {name: {*imported(path)} for name, path in MODULES.items()}
 
 
 def packages():
-    """Package to those that it imports. The start of a training opens
-    finished ones, which ``training`` knows nothing of otherwise."""
+    """Package to those that it imports."""
     graph = {}
     for name, others in GRAPH.items():
-        if name == f"{ROOT.name}.training.starting_point":
-            continue
         package, *_ = name.removeprefix(f"{ROOT.name}.").split(".")
         graph.setdefault(package, set()).update(
             other.removeprefix(f"{ROOT.name}.").split(".")[0]
@@ -64,3 +61,24 @@ def test_modules_have_an_order():
 
 def test_packages_have_an_order():
     TopologicalSorter(packages()).prepare()
+
+
+def documented():
+    """The lines of the page on the architecture, from the first one on."""
+    page = (ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    block = page.split("Imports go one way.")[1].split("```")[1]
+    _, *lines = block.splitlines()
+    return [line.split(", ") for line in lines]
+
+
+def test_packages_follow_the_documented_order():
+    lines = documented()
+    rank = {name: i for i, line in enumerate(lines) for name in line}
+    assert len(rank) > 20
+    wrong = {
+        (name, other)
+        for name, others in packages().items()
+        for other in others
+        if rank.get(name, len(lines)) <= rank.get(other, -1)
+    }
+    assert not wrong

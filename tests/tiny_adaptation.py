@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain_neuronprune.adaptation.stages import Stage
 from speechbrain_neuronprune.deploy.transcribe import load_model
 from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
@@ -54,3 +55,17 @@ def make_adaptation(model, folder, run_opts=None, augments=True, **changes):
     options = {"noprogressbar": True, **(run_opts or {})}
     recogniser = load_model(str(model))
     return DomainAdaptation(recogniser, speech(), hparams, options)
+
+
+def as_model(one, name):
+    """The stages of another of the yaml file's models."""
+    one.stages = [Stage.read(stage) for stage in one.hparams["models"][name]]
+    return one
+
+
+def labelled_rows(count, place):
+    """Rows of speech that could be replayed."""
+    return {
+        f"{n:02}": {"wav": f"{place}{n}", "duration": 0.6, "wrd": "GO"}
+        for n in range(count)
+    }

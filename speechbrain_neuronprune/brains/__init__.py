@@ -9,6 +9,7 @@ from speechbrain_neuronprune.brains.adaptive_dropout import (
     AdaptiveDropoutMixin,
 )
 from speechbrain_neuronprune.brains.chunks import ChunkedASR
+from speechbrain_neuronprune.brains.decoding import DecodingASR
 from speechbrain_neuronprune.brains.distillation import (
     DistillationMixin,
     DistilledASR,
@@ -28,6 +29,7 @@ __all__ = [
     "CTCRecogniser",
     "ChunkedASR",
     "DecoderASR",
+    "DecodingASR",
     "DistillationMixin",
     "DistilledASR",
 ]

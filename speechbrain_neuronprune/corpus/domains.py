@@ -1,10 +1,7 @@
-"""Other acoustic conditions: a room, noise, the telephone.
+"""New domains: copies of a split under other acoustic conditions.
 
-A copy of a split in which every utterance went through a condition is the new
-domain that a model is tested on or adapted to. What happens to an utterance
-follows from its name and the seed alone, so two conditions compare like with
-like: noise:5 and noise:15 add the same noise, only louder or softer, and
-room+noise:5 puts a voice into the same room as room does.
+A copy in which every utterance went through a condition is what a model is
+tested on or adapted to.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -18,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import soundfile
 from tqdm import tqdm
 
@@ -27,6 +23,13 @@ from speechbrain_neuronprune.corpus.audio import (
     is_audio,
     read_audio,
     write_audio,
+)
+from speechbrain_neuronprune.corpus.conditions import (
+    KNOWN,
+    Condition,
+    condition_text,
+    corrupt,
+    parse_condition,
 )
 from speechbrain_neuronprune.corpus.layout import corpus_folder
 from speechbrain_neuronprune.corpus.manifest import (
@@ -39,30 +42,13 @@ from speechbrain_neuronprune.corpus.noises import (
     MadeNoise,
     NoiseSource,
     RecordedNoise,
-    add_noise,
 )
-from speechbrain_neuronprune.corpus.rooms import (
-    ROOMS,
-    pooled_response,
-    require_pyroomacoustics,
-    reverberate,
-)
+from speechbrain_neuronprune.corpus.rooms import require_pyroomacoustics
 from speechbrain_neuronprune.corpus.splits import split_files, transcript_files
-from speechbrain_neuronprune.corpus.telephone import telephone
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
-from speechbrain_neuronprune.randomness import random_for
 
 FORMAT = 1  # to be raised with every change that is heard or read
-LARGEST_SNR = 100.0
-
-KNOWN = {
-    "room": "the reverberation of a room",
-    "noise:SNR": "noise, SNR decibels below the speech",
-    "phone": "a telephone line",
-}
-# What happens, in order, and the signal-to-noise ratio where there is one.
-Condition = dict[str, float | None]
 
 
 def write_domain(
@@ -111,6 +97,7 @@ def write_domain(
 
     Example
     -------
+    >>> import numpy as np
     >>> from speechbrain_neuronprune.corpus.layout import write_chapter
     >>> folder = getfixture("tmp_path")
     >>> speech = np.random.RandomState(0).randint(-999, 999, 8000, "int16")
@@ -128,7 +115,7 @@ def write_domain(
     transcripts = transcript_files(source)
     request = {
         "format": FORMAT,
-        "condition": _text(parts),
+        "condition": condition_text(parts),
         "seed": seed,
         "source": digest(source, audio + transcripts),
         "noise": _noise_digest(noise),
@@ -142,112 +129,7 @@ def write_domain(
     return target
 
 
-def parse_condition(text: str) -> Condition:
-    """Read a condition such as "room+noise:10".
-
-    Arguments
-    ---------
-    text : str
-        Names joined by "+", each at most once.
-
-    Returns
-    -------
-    dict
-        By name, in order; the value is the signal-to-noise ratio of
-        ``noise``, and None otherwise.
-
-    Raises
-    ------
-    DataError
-        If a name is unknown, comes twice, or has no proper SNR.
-
-    Example
-    -------
-    >>> parse_condition("room+noise:10")
-    {'room': None, 'noise': 10.0}
-    """
-    parts: Condition = {}
-    for part in text.split("+"):
-        name, _, value = part.partition(":")
-        if name != "noise" and part not in ("room", "phone"):
-            raise DataError(
-                f"There is no condition {part!r}; use {', '.join(KNOWN)}, or "
-                "several of these joined by '+'."
-            )
-        if name in parts:
-            raise DataError(
-                f"The condition {text!r} names {name} twice; name it once."
-            )
-        parts[name] = _snr(part, value) if name == "noise" else None
-    return parts
-
-
-def corrupt(
-    speech: np.ndarray,
-    rate: int,
-    path: Path,
-    condition: Condition,
-    seed: int = 0,
-    noise: NoiseSource | None = None,
-) -> np.ndarray:
-    """Let one utterance go through a condition.
-
-    Arguments
-    ---------
-    speech : np.ndarray
-        Samples.
-    rate : int
-        Their sampling rate in hertz.
-    path : Path
-        The utterance's file; what is drawn depends on its name.
-    condition : dict
-        What happens, see ``parse_condition``.
-    seed : int
-        Another seed gives other rooms and noise.
-    noise : NoiseSource, optional
-        Where noise comes from, if the condition has some.
-
-    Returns
-    -------
-    np.ndarray
-        As many samples, perhaps beyond full scale.
-    """
-    for name, snr in condition.items():
-        # The same room in every condition that has one, and the same noise.
-        rng = random_for(seed, name, path.stem)
-        if name == "room":
-            response = pooled_response(rng.randint(ROOMS), rate, seed)
-            speech = reverberate(speech, response)
-        elif name == "noise":
-            added = noise.draw(path, len(speech), rate, rng)
-            speech = add_noise(speech, added, snr)
-        else:
-            speech = telephone(speech, rate)
-    return speech
-
-
 # ----------------------------------------------------------------- reading
-
-
-def _snr(part: str, value: str) -> float:
-    try:
-        snr = float(value)
-    except ValueError:
-        snr = float("nan")
-    if not abs(snr) <= LARGEST_SNR:
-        raise DataError(
-            f"The condition {part!r} has no proper signal-to-noise ratio; "
-            f"give decibels from {-LARGEST_SNR:.0f} to {LARGEST_SNR:.0f}, for "
-            "instance noise:10."
-        )
-    return snr
-
-
-def _text(condition: Condition) -> str:
-    return "+".join(
-        name if snr is None else f"{name}:{snr:.15g}"
-        for name, snr in condition.items()
-    )
 
 
 def _find_speech(source: Path, target: Path) -> list[Path]:
@@ -294,7 +176,7 @@ def _write(
 ) -> float:
     """Write all speech; return how many seconds it lasts."""
     seconds = 0.0
-    title = f"Writing {_text(condition)}"
+    title = f"Writing {condition_text(condition)}"
     for path in tqdm(audio, title, unit="utt", disable=None):
         speech, rate = read_audio(path)
         heard = corrupt(speech, rate, path, condition, seed, noise)

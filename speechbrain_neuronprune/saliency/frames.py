@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
-from speechbrain_neuronprune.saliency.batches import Positions
 from speechbrain_neuronprune.saliency.passage import Passage
+from speechbrain_neuronprune.saliency.positions import Positions
 from speechbrain_neuronprune.saliency.rounding import at_least_float32
 from speechbrain_neuronprune.saliency.scratch import Scratch
 from speechbrain_neuronprune.saliency.windows import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from speechbrain_neuronprune.errors import SaliencyError
-from speechbrain_neuronprune.saliency.batches import Batch, Positions
+from speechbrain_neuronprune.saliency.batches import Batch
+from speechbrain_neuronprune.saliency.positions import Positions
 from speechbrain_neuronprune.saliency.taps import Tap
 
 

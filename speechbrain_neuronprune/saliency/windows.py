@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from speechbrain_neuronprune.saliency.batches import Positions
+from speechbrain_neuronprune.saliency.positions import Positions
 from speechbrain_neuronprune.saliency.rounding import at_least_float32
 
 
@@ -52,7 +52,7 @@ def with_gaps(positions: Positions, window: int) -> Gaps:
 
     Example
     -------
-    >>> from speechbrain_neuronprune.saliency.batches import find_speech
+    >>> from speechbrain_neuronprune.saliency.positions import find_speech
     >>> [two_utterances] = find_speech(None, (2, 2))
     >>> with_gaps(two_utterances, 2)[:3]
     (tensor([0, 1, 0, 2, 3, 0]), tensor([2, 5]), tensor([0, 1, 3, 4]))
@@ -97,7 +97,7 @@ def window_sums(
 
     Example
     -------
-    >>> from speechbrain_neuronprune.saliency.batches import find_speech
+    >>> from speechbrain_neuronprune.saliency.positions import find_speech
     >>> x = torch.tensor([[1.0], [10.0], [100.0], [1000.0]])
     >>> [one_utterance] = find_speech(None, (1, 4))
     >>> sums, starts = window_sums(x, torch.arange(4), one_utterance, 2)
@@ -141,7 +141,7 @@ def windows_around(
 
     Example
     -------
-    >>> from speechbrain_neuronprune.saliency.batches import find_speech
+    >>> from speechbrain_neuronprune.saliency.positions import find_speech
     >>> [two_utterances] = find_speech(None, (2, 5))
     >>> windows_around(two_utterances, 4, torch.tensor([2, 4, 5]))
     (tensor([1, 2, 3, 4, 3, 4, 5, 6, 7]), tensor([4, 2, 3]))

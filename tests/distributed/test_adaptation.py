@@ -49,11 +49,13 @@ def test_all_learn_the_same(alone, together, model):
 
 def test_the_same_neurons_are_chosen(folder, alone, together):
     one, two = (
-        torch.load(folder / name / "neurons.pt", weights_only=False)
+        torch.load(folder / name / "selection.pt", weights_only=True)
         for name in ("one", "two")
     )
-    for group, chosen in one.items():
-        assert chosen.chosen.equal(two[group].chosen), group
+    assert one.keys() == two.keys()
+    for group, parts in one.items():
+        for part, chosen in parts.items():
+            assert chosen.equal(two[group][part]), (group, part)
 
 
 def test_every_line_is_written_once(folder, alone, together):

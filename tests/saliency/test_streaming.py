@@ -21,7 +21,7 @@ from speechbrain_neuronprune.saliency import (
     measure_saliency,
     rank_neurons,
 )
-from speechbrain_neuronprune.saliency.batches import find_speech
+from speechbrain_neuronprune.saliency.positions import find_speech
 from speechbrain_neuronprune.saliency.windows import window_sums
 
 
@@ -217,7 +217,7 @@ def test_how_much_is_seen_at_once_does_not_count(
     options = {"window": 4, "frame_stride": stride}
     one = measure_saliency(stack, [batch], CRITERIA, **options)
     monkeypatch.setattr(
-        "speechbrain_neuronprune.saliency.batches.FRAMES_AT_ONCE",
+        "speechbrain_neuronprune.saliency.positions.FRAMES_AT_ONCE",
         frames_at_once,
     )
     two = measure_saliency(stack, [batch], CRITERIA, **options)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_neuronprune.saliency.batches import find_speech
+from speechbrain_neuronprune.saliency.positions import find_speech
 from speechbrain_neuronprune.saliency.windows import (
     running_sums,
     window_sums,
