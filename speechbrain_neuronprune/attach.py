@@ -75,12 +75,17 @@ def attach_adaptive_dropout(
     >>> len(adaptive_dropouts(encoder))
     10
     """
+    if not isinstance(schedule, RetentionSchedule):
+        raise UnitsError(
+            f"Gates cannot follow the schedule {schedule!r}; give a "
+            "RetentionSchedule."
+        )
     groups = find_units(model, targets)
     if not groups:
         raise UnitsError(
-            f"A {type(model).__name__} holds no units that can be gated; give "
-            "a model with SpeechBrain Conformer layers, or with fully "
-            "connected ones."
+            f"A {type(model).__name__} holds no units that can be gated by "
+            f"targets={targets}; give a model with SpeechBrain Conformer "
+            "layers, or with fully connected ones, each under one name only."
         )
     gates = [
         gate(group.size, schedule=schedule, scale=scale)

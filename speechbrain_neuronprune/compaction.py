@@ -68,14 +68,16 @@ def compact(model: nn.Module, plan: Any) -> nn.Module:
     ``apply_masks(copy.deepcopy(model), plan)`` within float32 rounding, at
     every valid frame, with padding, any length and chunked streaming. Heads
     without value units disappear, sub-modules without units become their
-    output bias. Parameter names are those of the stock model.
+    output bias. Parameter names are those of the stock model. Gates and masks
+    over groups that the plan does not name are opened, whatever they decide.
 
     Arguments
     ---------
     model : nn.Module
         The dense model, gated or not; it is not changed.
     plan : PruningPlan
-        Which units stay; groups it does not name stay whole.
+        Which units stay; groups it does not name stay whole. A plan from
+        gates names all that have one.
 
     Returns
     -------

@@ -6,7 +6,7 @@ Authors
 
 import math
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -40,10 +40,14 @@ class Selection:
         round_to: int = 1,
         balance_heads: bool = False,
     ) -> None:
-        if round_to < 1:
+        if not isinstance(round_to, Integral) or round_to < 1:
             raise PlanError(
-                f"round_to={round_to} is no multiple to round to; give 1 or "
-                "more."
+                f"round_to={round_to} is no multiple to round to; give a "
+                "whole number of 1 or more."
+            )
+        if balance_heads and model is None:
+            raise PlanError(
+                "balance_heads needs the model to see its heads; give model=."
             )
         if not scores:
             raise PlanError(
@@ -101,9 +105,9 @@ class Selection:
         >>> Selection(scores).above(0.4)
         {'group': tensor([False,  True,  True])}
         """
-        if math.isnan(threshold):
+        if not isinstance(threshold, Real) or math.isnan(threshold):
             raise PlanError(
-                f"A threshold of {threshold} lets no unit stay or go; give a "
+                f"A threshold of {threshold!r} lets no unit stay or go; give a "
                 "number."
             )
         return self._regular(
@@ -306,10 +310,10 @@ def wanted_count(target: int | float, total: int, least: int, most: int) -> int:
 
 
 def _as_count(target: int | float, total: int) -> int:
-    if not math.isfinite(target):
+    if not isinstance(target, Real) or not math.isfinite(target):
         raise PlanError(
-            f"The target of {target} is no size; give a number of parameters, "
-            "or a share such as 0.45."
+            f"The target of {target!r} is no size; give a number of "
+            "parameters, or a share such as 0.45."
         )
     is_count = isinstance(target, Integral) or target > 1.0 or target <= 0.0
     return round(target) if is_count else round(float(target) * total)

@@ -151,3 +151,9 @@ def test_bfloat16_autocast_trains(make_encoder):
     for logits in retention_logits(gated):
         assert logits.grad.dtype == torch.float32
         assert torch.isfinite(logits.grad).all()
+
+
+def test_gates_need_a_schedule():
+    chain = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(UnitsError, match="schedule None"):
+        attach_adaptive_dropout(chain, None)

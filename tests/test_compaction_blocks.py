@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from speechbrain.lobes.models.transformer.Branchformer import (
     BranchformerEncoder,
 )
-from speechbrain.lobes.models.transformer.Conformer import ConformerDecoder
+from speechbrain.lobes.models.transformer.Conformer import (
+    ConformerDecoder,
+    ConformerEncoder,
+    ConformerEncoderLayer,
+)
 from speechbrain.lobes.models.transformer.Transformer import (
     TransformerDecoder,
     TransformerEncoder,
@@ -316,3 +320,31 @@ def test_norms_before_emptied_parts_go(name):
     folded = any(isinstance(m, nn.Identity) for m in small.modules())
     assert folded == ("post-norm" not in name)
     assert find_units(small) == {}
+
+
+class PostNorm(ConformerEncoderLayer):
+    """Takes the residual behind its first norm."""
+
+    def forward(self, x, pos_embs):
+        x = self.norm1(x + 0.5 * self.ffn_module1(x))
+        return x + self.mha_layer(x, x, x, pos_embs=pos_embs)[0]
+
+
+def test_a_block_with_a_forward_of_its_own_keeps_its_norms():
+    block = PostNorm(d_model=16, d_ffn=24, nhead=2, kernel_size=3).eval()
+    nn.init.constant_(block.norm1.norm.weight, 2.0)
+    plan = PruningPlan({"mha_layer.value": torch.zeros(16).bool()})
+    x = torch.randn(2, 7, 16)
+    positions = RelPosEncXL(16)(x)
+    masked = apply_masks(copy.deepcopy(block), plan)
+    expected = masked(x, pos_embs=positions)
+    torch.testing.assert_close(
+        compact(block, plan)(x, pos_embs=positions), expected
+    )
+
+
+def test_a_module_of_one_stage_in_place_of_a_feed_forward_is_left_alone():
+    encoder = ConformerEncoder(1, 16, 32, 2, kernel_size=3)
+    encoder.layers[0].ffn_module1 = nn.Sequential(nn.Identity())
+    plan = PruningPlan({"layers.0.ffn_module2": torch.zeros(32).bool()})
+    assert len(compact(encoder, plan).layers[0].ffn_module1) == 1

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from speechbrain_neuronprune import PruningPlan
 from speechbrain_neuronprune.errors import PlanError
@@ -48,3 +49,24 @@ def test_hypo_and_hyper_go_by_default(selection):
 def test_an_unknown_part_is_refused(selection):
     with pytest.raises(PlanError, match="no part 'hyperactive'; remove any"):
         PruningPlan.from_selection(selection, ["hyperactive"])
+
+
+@pytest.mark.parametrize(
+    "rule, message",
+    [
+        ({"threshold": 1.0, "round_to": 2.5}, "round_to=2.5"),
+        ({"threshold": 1.0, "balance_heads": True}, "needs the model"),
+        ({"threshold": "a"}, "threshold of 'a'"),
+    ],
+)
+def test_rules_of_the_wrong_kind_are_named(rule, message):
+    with pytest.raises(PlanError, match=message):
+        PruningPlan.from_scores({"a": torch.arange(8.0)}, **rule)
+
+
+def test_a_target_that_is_text_is_named():
+    chain = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(PlanError, match="target of '0.45' is no size"):
+        PruningPlan.from_scores(
+            {"0": torch.arange(6.0)}, chain, target_parameters="0.45"
+        )

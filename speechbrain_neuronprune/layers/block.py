@@ -17,6 +17,8 @@ from speechbrain.lobes.models.transformer.Transformer import (
 )
 from torch import nn
 
+from speechbrain_neuronprune.units.kinds import runs_as
+
 # The norms of every block, and the sub-module that each stands in front of.
 NORMS = {
     ConformerEncoderLayer: {"norm1": "mha_layer"},
@@ -37,7 +39,8 @@ NORMS = {
 def fold_blocks(model: nn.Module) -> None:
     """Drop, in place, the norms in front of sub-modules that ignore their
     input. A block with nothing left is a few additions and its last norm; the
-    stock forward, streaming included, still runs it.
+    stock forward, streaming included, still runs it. A block with a forward of
+    its own may use its norms elsewhere, and keeps them.
 
     Arguments
     ---------
@@ -46,15 +49,16 @@ def fold_blocks(model: nn.Module) -> None:
     """
     for block in model.modules():
         for kind, norms in NORMS.items():
-            if isinstance(block, kind):
+            if runs_as(block, [kind]):
                 _fold(block, norms)
 
 
 def _fold(block: nn.Module, norms: dict[str, str]) -> None:
     for name in ("ffn_module1", "ffn_module2"):
         stages = getattr(block, name, None)
-        if isinstance(stages, nn.Sequential) and hasattr(stages[1], "folded"):
-            setattr(block, name, stages[1].ffn)
+        parts = list(stages) if isinstance(stages, nn.Sequential) else []
+        if len(parts) > 1 and hasattr(parts[1], "folded"):
+            setattr(block, name, parts[1].ffn)
     # Behind its sub-module, a Transformer's norm is over the residual stream.
     if getattr(block, "normalize_before", True):
         for norm, part in norms.items():

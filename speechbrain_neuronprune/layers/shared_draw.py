@@ -33,6 +33,11 @@ class SharedDraw(nn.Module):
         self.units = units
         self.drawn: Tensor | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A draw that an interrupted pass left can be neither copied nor
+        pickled."""
+        return {**self.__dict__, "drawn": None}
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Lead the followers that are registered, as DataParallel does with
         those of a replica."""

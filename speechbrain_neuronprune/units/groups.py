@@ -171,7 +171,7 @@ def _matches(name: str, kind: str, patterns: list[str] | None) -> bool:
     if patterns is None:
         return True
     return any(
-        fnmatch.fnmatchcase(name, pattern) or kind == pattern
+        pattern in (name, kind) or fnmatch.fnmatchcase(name, pattern)
         for pattern in patterns
     )
 
@@ -195,7 +195,8 @@ def _refuse_unsupported(
         ]
         remedy = "Leave it out with targets over other groups, for instance"
         raise UnitsError(
-            f"The layer {found.path} is a {type(found.layer).__name__}, whose "
+            f"The layer {found.path or 'given'} is a "
+            f"{type(found.layer).__name__}, whose "
             f"units cannot be removed exactly: {found.problem}."
             + (f" {remedy} {others}." if others else "")
         )
@@ -299,6 +300,8 @@ def _groups(model: nn.Module) -> Iterator[UnitGroup]:
         groups = [g for g in found if not _owners(model, g) & held_twice]
         if runs_in_order(place.module):
             chained.update({group.name: group for group in groups})
+        elif len(groups) < len(found):
+            continue  # a head that goes takes its queries and its values along
         elif place.path in chained:
             yield chained[place.path]
         else:

@@ -13,6 +13,7 @@ from speechbrain.lobes.models.transformer.Branchformer import (
     ConvolutionBranch,
 )
 from speechbrain.lobes.models.transformer.Conformer import ConvolutionModule
+from speechbrain.nnet.activations import Softmax
 from speechbrain.nnet.attention import (
     MultiheadAttention,
     PositionalwiseFeedForward,
@@ -279,6 +280,23 @@ LAYOUTS: dict[type, Callable[..., list[UnitVector]]] = {
     MultiheadAttention: _attention,
 }
 
+# What stands over units, and must treat each of them alike.
+ACTIVATIONS: dict[type | None, tuple[str, ...]] = {
+    PositionalwiseFeedForward: ("ffn.1",),
+    ConvolutionModule: ("after_conv.1",),
+    ConvolutionBranch: ("activation", "csgu.activation"),
+}
+MIXERS = (
+    nn.Softmax,
+    nn.Softmin,
+    nn.LogSoftmax,
+    nn.GLU,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    Softmax,
+)
+
 # The weights of which units own something, where a layer has them.
 WEIGHTS: dict[type | None, tuple[str, ...]] = {
     PositionalwiseFeedForward: ("ffn.0.weight", "ffn.3.weight"),
@@ -331,11 +349,30 @@ def layer_problem(layer: nn.Module, cross: bool | None = None) -> str | None:
         problem = attention_problem(layer, bool(cross))
     elif kind is not None and not runs_as(layer, [kind]):
         problem = f"it has a forward other than that of {kind.__name__}"
-    return problem or _problem_of_weights(layer, WEIGHTS[kind])
+    return (
+        problem
+        or _problem_of_weights(layer, WEIGHTS[kind])
+        or _problem_of_activations(layer, ACTIVATIONS.get(kind, ()))
+    )
 
 
 def _kind_of(layer: nn.Module) -> type | None:
     return next((kind for kind in LAYOUTS if isinstance(layer, kind)), None)
+
+
+def _problem_of_activations(
+    layer: nn.Module, names: Iterable[str]
+) -> str | None:
+    """One that mixes units, or has a number for each, cannot lose some."""
+    for name in names:
+        stage = layer.get_submodule(name)
+        said = f"its {name} is a {stage._get_name()}, which"
+        if isinstance(stage, MIXERS):
+            return f"{said} looks at all units at once"
+        entries = (*stage.parameters(), *stage.buffers())
+        if any(entry.numel() > 1 for entry in entries):
+            return f"{said} may have a number for each unit"
+    return None
 
 
 def _problem_of_weights(layer: nn.Module, names: Iterable[str]) -> str | None:

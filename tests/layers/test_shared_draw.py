@@ -187,3 +187,20 @@ def test_a_part_that_is_copied_without_its_gate_says_so():
     part = copy.deepcopy(model[0].after_conv)
     with pytest.raises(TrainingError, match="copy the whole layer"):
         part(torch.randn(2, 5, 6))
+
+
+def test_a_model_is_copied_after_an_interrupted_pass():
+    chain = nn.Sequential(
+        nn.Linear(4, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2)
+    )
+    attach_adaptive_dropout(chain, RetentionSchedule(steps=10))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handle = chain[2].register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        chain(torch.randn(2, 4))
+    handle.remove()
+    small = compact(chain.eval(), PruningPlan({"0": torch.arange(6) < 3}))
+    assert small[0].out_features == 3

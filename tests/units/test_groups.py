@@ -1,18 +1,28 @@
 """Groups: names, order, sizes, slices, and the errors of a bad target."""
 
+from functools import partial
+
 import pytest
 import speechbrain as sb
 import torch
 from speechbrain.lobes.models.CRDNN import CRDNN
-from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.lobes.models.transformer.Branchformer import (
+    BranchformerEncoderLayer,
+)
+from speechbrain.lobes.models.transformer.Conformer import (
+    ConformerEncoder,
+    ConformerEncoderLayer,
+)
 from speechbrain.nnet.activations import Swish
 from speechbrain.nnet.attention import PositionalwiseFeedForward
 from speechbrain.nnet.normalization import BatchNorm1d, LayerNorm
 from torch import nn
 
 from speechbrain_neuronprune import (
+    PruningPlan,
     RetentionSchedule,
     attach_adaptive_dropout,
+    compact,
     find_units,
 )
 from speechbrain_neuronprune.errors import UnitsError
@@ -353,3 +363,58 @@ def test_linears_of_other_kinds_are_refused(make_encoder):
     group = find_units(encoder)["layers.0.convolution_module"]
     with pytest.raises(UnitsError, match="convolution_module is of kind conv"):
         linears_of(encoder, group)
+
+
+@pytest.mark.parametrize(
+    "activation, problem",
+    [
+        (partial(nn.Softmax, dim=-1), "is a Softmax, which looks at all units"),
+        (partial(nn.LayerNorm, 24), "is a LayerNorm, which looks at all units"),
+        (partial(nn.PReLU, 24), "is a PReLU, which may have a number for each"),
+    ],
+)
+def test_activations_that_do_not_treat_units_alike_are_refused(
+    activation, problem
+):
+    layer = PositionalwiseFeedForward(24, input_size=16, activation=activation)
+    with pytest.raises(UnitsError, match=problem):
+        find_units(layer)
+
+
+def test_an_activation_with_one_number_for_all_is_none():
+    layer = PositionalwiseFeedForward(24, input_size=16, activation=nn.PReLU)
+    assert len(find_units(layer)) == 1
+
+
+@pytest.mark.parametrize("kind", ["conformer", "branchformer"])
+def test_gates_and_convolutions_need_such_activations_too(kind):
+    softmax = partial(nn.Softmax, dim=-1)
+    options = {"d_model": 16, "nhead": 2, "kernel_size": 3}
+    if kind == "conformer":
+        block = ConformerEncoderLayer(**options, d_ffn=32, activation=softmax)
+    else:
+        block = BranchformerEncoderLayer(**options, gate_activation=softmax)
+    with pytest.raises(UnitsError, match="Softmax, which looks at all units"):
+        find_units(block, "conv")
+
+
+@pytest.mark.parametrize("entry", ["pos_bias_u", "linear_pos", "out_proj"])
+def test_attention_that_shares_a_part_has_no_units(entry):
+    encoder = ConformerEncoder(2, 16, 32, 2, kernel_size=3)
+    one, two = (block.mha_layer for block in encoder.layers)
+    setattr(two, entry, getattr(one, entry))
+    groups = find_units(encoder)
+    assert {group.kind for group in groups.values()} == {"ffn", "conv"}
+    compact(encoder, half_of(groups))
+
+
+def test_a_name_with_brackets_names_itself():
+    chain = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    model = nn.ModuleDict({"net[0]": chain})
+    assert list(find_units(model, "net[0].0")) == ["net[0].0"]
+
+
+def half_of(groups):
+    return PruningPlan(
+        {name: torch.arange(g.size) % 2 < 1 for name, g in groups.items()}
+    )
