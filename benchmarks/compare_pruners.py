@@ -41,9 +41,9 @@ mean over the seeds that all of them have.
 Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
 the plot are made. Runs that have a line are not run again, wherever that was,
 and one that was stopped goes on where it stopped. With --show FILE the table is
-printed from such a file alone, --characters counts errors in characters, and
---plot PNG draws it. Unknown options go to the recipe; a ``{seed}`` in
-DATA_FOLDER stands for the seed.
+printed from such a file alone, --characters counts errors in characters,
+--reference METHOD compares all with that one, and --plot PNG draws it. Unknown
+options go to the recipe; a ``{seed}`` in DATA_FOLDER stands for the seed.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -88,7 +88,6 @@ SHALLOW = {0.46: (2, 312), 0.3: (1, 436), 0.15: (1, 72)}
 OURS, STEERED, INFORMED = "adaptive dropout", "steered", "informed"
 SLOW = "informed slow"
 PAPER = "paper"
-REFERENCE = INFORMED  # ours that did best on dev: others are compared with it
 HARD_CONCRETE, TORCH_PRUNING = "hard concrete", "Torch-Pruning"
 
 PACKAGE = "!name:speechbrain_neuronprune"
@@ -356,9 +355,11 @@ def mean_ranks(
     return dict(zip(rates, means.tolist(), strict=True))
 
 
-def summarize(lines: list[dict]) -> list[dict[str, Any]]:
+def summarize(
+    lines: list[dict], reference: str = INFORMED
+) -> list[dict[str, Any]]:
     """A row per method and size: error rates over seeds, ranks, and
-    differences to the dense model and to the reference of that size."""
+    differences to the dense model and to a method's of that size."""
     table = collect(lines)
     dense = table["", DENSE]
     ranks = {
@@ -378,15 +379,14 @@ def summarize(lines: list[dict]) -> list[dict[str, Any]]:
             "share": parameters / whole,
             "macs": _mean([run["macs"] for run in runs]),
         }
-        reference = table.get((size, REFERENCE))
+        other = table.get((size, reference))
         for split in dense[0]["splits"]:
             rates = [run["splits"][split]["wer"] for run in runs]
             row[split] = {
                 **mean_and_spread(rates),
                 "rank": ranks[size, split][method],
                 "to dense": _difference(runs, dense, split),
-                "to reference": reference
-                and _difference(runs, reference, split),
+                "to reference": other and _difference(runs, other, split),
             }
         rows.append(row)
     return sorted(rows, key=lambda row: (-row["share"], row["method"]))
@@ -404,13 +404,15 @@ def _difference(one: list, other: list, split: str) -> dict | None:
 # ------------------------------------------------------------------ showing
 
 
-def markdown(rows: list[dict[str, Any]], rate: str = "WER") -> str:
+def markdown(
+    rows: list[dict[str, Any]], reference: str = INFORMED, rate: str = "WER"
+) -> str:
     """The table."""
     splits = [name for name in rows[0] if isinstance(rows[0][name], dict)]
     head = ["size", "method", "seeds", "parameters", "MACs"]
     for split in splits:
         head += [f"{split} {rate}", "rank"]
-        head += [f"{split}: to dense", f"{split}: to {REFERENCE}"]
+        head += [f"{split}: to dense", f"{split}: to {reference}"]
     lines = []
     for row in rows:
         macs = "" if row["macs"] is None else f"{row['macs'] / 1e6:,.0f} M"
@@ -463,7 +465,10 @@ def plot(rows: list[dict[str, Any]], path: Path, unit: str = "word") -> None:
 
 
 def show(
-    path: Path, picture: Path | None = None, characters: bool = False
+    path: Path,
+    picture: Path | None = None,
+    characters: bool = False,
+    reference: str = INFORMED,
 ) -> None:
     """Print the table of a file of runs, and draw it if there is a place."""
     lines = EpochLog(path).lines()
@@ -472,10 +477,10 @@ def show(
     unit = "word"
     if characters:
         lines, unit = counting_characters(lines), "character"
-    rows = summarize(lines)
+    rows = summarize(lines, reference)
     if picture is not None:
         plot(rows, picture, unit)
-    print(markdown(rows, f"{unit[0].upper()}ER"))
+    print(markdown(rows, reference, f"{unit[0].upper()}ER"))
 
 
 def show_options() -> argparse.ArgumentParser:
@@ -490,6 +495,12 @@ def show_options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plot", type=Path, metavar="PNG", help="with --show, draw it there"
     )
+    parser.add_argument(
+        "--reference",
+        choices=[*METHODS, PAPER, "narrow", "shallow"],
+        default=INFORMED,
+        help="with --show, compare all with this method",
+    )
     return parser
 
 
@@ -502,7 +513,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
     given, _ = show_options().parse_known_args(arguments)
     if given.show is not None:
-        show(given.show, given.plot, given.characters)
+        show(given.show, given.plot, given.characters, given.reference)
         return
     options = parse(arguments)
     train_all(options, options.arms, train)

@@ -81,6 +81,16 @@ def test_differences_are_to_dense_and_to_reference_of_the_same_size(
     assert rows["paper", "0.46"]["to reference"] is None
 
 
+def test_any_method_may_be_the_reference(script, lines):
+    rows = script.summarize(lines, "narrow")
+    table = script.markdown(rows, "narrow")
+    rows = {(r["method"], r["size"]): r["dev"] for r in rows}
+    ours = rows["informed", "0.3"]["to reference"]["difference"]
+    assert ours == pytest.approx(-10.0)
+    assert rows["narrow", "0.3"]["to reference"] is None
+    assert "dev: to narrow" in table
+
+
 def test_ranks_are_among_methods_of_a_size(script, lines):
     rows = {(r["method"], r["size"]): r["dev"] for r in script.summarize(lines)}
     names = ("informed", "narrow", "paper")
