@@ -10,11 +10,8 @@ from typing import Any
 from speechbrain.utils.distributed import main_process_only
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.brains.finite_loss import FiniteLossMixin
 from speechbrain_neuronprune.brains.informing import InformingMixin
-from speechbrain_neuronprune.brains.logits_optimizer import LogitsOptimizerMixin
-from speechbrain_neuronprune.brains.retention_log import RetentionLogMixin
-from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
+from speechbrain_neuronprune.brains.overrides import OverridesMixin
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.informing import SPREAD
 from speechbrain_neuronprune.plan import PruningPlan
@@ -40,14 +37,7 @@ DEFAULTS = {
 }
 
 
-class AdaptiveDropoutMixin(
-    LogitsOptimizerMixin,
-    SteeringMixin,
-    InformingMixin,
-    ShrinkingMixin,
-    RetentionLogMixin,
-    FiniteLossMixin,
-):
+class AdaptiveDropoutMixin(OverridesMixin, SteeringMixin, InformingMixin):
     """Makes a ``Brain`` train the gates of one of its modules.
 
     Put it before the Brain in the bases. It needs the gates attached to the
@@ -113,6 +103,7 @@ class AdaptiveDropoutMixin(
 
     def on_fit_start(self) -> None:
         """Recover, and let every part go on from there."""
+        self._started = True
         check_batch_norms(self.modules, self.device)
         self._check_shrinking()
         self._check_informing()
@@ -126,11 +117,13 @@ class AdaptiveDropoutMixin(
         elif self.hparams.shrink:
             self._shrink_as_before()
             self._rewrap()
-        self._drop_lines_to_come()
+        self._begin_log()
+        self._watch_steps()
 
     def optimizers_step(self) -> None:
         """Step the optimisers, then c(t): once per step, never per batch,
         and not with a step that the scaler of fp16 skips."""
+        self._see_steps()
         scale = self.scaler.get_scale()
         super().optimizers_step()
         schedule = self.schedule
