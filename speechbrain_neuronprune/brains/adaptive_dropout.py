@@ -7,11 +7,14 @@ Authors
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from speechbrain.utils.distributed import main_process_only
+from speechbrain.utils.logger import get_logger
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.brains.informing import InformingMixin
 from speechbrain_neuronprune.brains.overrides import OverridesMixin
+from speechbrain_neuronprune.brains.settings import check_settings
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.informing import SPREAD
 from speechbrain_neuronprune.plan import PruningPlan
@@ -19,6 +22,8 @@ from speechbrain_neuronprune.processes import check_batch_norms
 from speechbrain_neuronprune.settling import settle
 from speechbrain_neuronprune.shrinking import remaining, whole_form
 from speechbrain_neuronprune.training.draws import draw_apart
+
+logger = get_logger(__name__)
 
 # What holds where the hyperparameters do not say
 DEFAULTS = {
@@ -105,6 +110,8 @@ class AdaptiveDropoutMixin(OverridesMixin, SteeringMixin, InformingMixin):
         """Recover, and let every part go on from there."""
         self._started = True
         check_batch_norms(self.modules, self.device)
+        if self.schedule is not None:
+            check_settings(self.hparams)
         self._check_shrinking()
         self._check_informing()
         super().on_fit_start()
@@ -155,11 +162,32 @@ class AdaptiveDropoutMixin(OverridesMixin, SteeringMixin, InformingMixin):
             self._settle()
             return
         self.schedule.steering = None  # what is settled is led nowhere
+        self._warn_of_another_plan()
         for gate in gates:
             gate.logits.requires_grad_(False)
         if self.hparams.shrink:
             self._shrink_as_before()
         self._rewrap()
+
+    @main_process_only
+    def _warn_of_another_plan(self) -> None:
+        """Say so where the hyperparameters ask for other units than those
+        that were settled, and then trained."""
+        settled = {
+            name: gate.keep().flatten().cpu()
+            for name, gate in adaptive_dropouts(self.pruned).items()
+        }
+        planned = self.make_plan().keep
+        if any(not torch.equal(planned[n], settled[n]) for n in settled):
+            logger.warning(
+                "The hyperparameters ask for %d units, but the units were "
+                "settled before, %d of them: the finished model will have "
+                "the former without any training for them. Give the "
+                "hyperparameters of before, or go on from a checkpoint of "
+                "before settle_step.",
+                sum(int(keep.sum()) for keep in planned.values()),
+                sum(int(keep.sum()) for keep in settled.values()),
+            )
 
     def make_plan(self) -> PruningPlan:
         """Decide which units stay: by c_end if the training was steered to
