@@ -80,6 +80,11 @@ class AdaptiveDropoutMixin(OverridesMixin, SteeringMixin, InformingMixin):
 
     With ``output_folder`` among the hyperparameters, a line per epoch goes to
     ``retention.jsonl`` there.
+
+    A Brain's own ``on_stage_end`` and ``freeze_optimizers`` need not call
+    ``super()``. Its ``on_fit_start``, ``init_optimizers`` and
+    ``optimizers_step`` must, and its ``fit_batch`` must call
+    ``self.optimizers_step()``; training is refused otherwise.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
