@@ -58,10 +58,12 @@ def speech(batches=BATCHES):
     return [torch.rand(2, 10, 20, generator=generator) for _ in range(batches)]
 
 
+def loader(batches=BATCHES):
+    return torch.utils.data.DataLoader(speech(batches), batch_size=None)
+
+
 def fit(brain, batches=BATCHES):
-    loader = torch.utils.data.DataLoader(speech(batches), batch_size=None)
-    valid = torch.utils.data.DataLoader(speech(1), batch_size=None)
-    brain.fit(brain.hparams.epoch_counter, loader, valid)
+    brain.fit(brain.hparams.epoch_counter, loader(batches), loader(1))
 
 
 def logits(brain):

@@ -7,14 +7,14 @@ Authors
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from speechbrain.utils.distributed import main_process_only
+from speechbrain.utils.logger import get_logger
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.brains.finite_loss import FiniteLossMixin
 from speechbrain_neuronprune.brains.informing import InformingMixin
-from speechbrain_neuronprune.brains.logits_optimizer import LogitsOptimizerMixin
-from speechbrain_neuronprune.brains.retention_log import RetentionLogMixin
-from speechbrain_neuronprune.brains.shrinking import ShrinkingMixin
+from speechbrain_neuronprune.brains.overrides import OverridesMixin
+from speechbrain_neuronprune.brains.settings import check_settings
 from speechbrain_neuronprune.brains.steering import SteeringMixin
 from speechbrain_neuronprune.informing import SPREAD
 from speechbrain_neuronprune.plan import PruningPlan
@@ -22,6 +22,8 @@ from speechbrain_neuronprune.processes import check_batch_norms
 from speechbrain_neuronprune.settling import settle
 from speechbrain_neuronprune.shrinking import remaining, whole_form
 from speechbrain_neuronprune.training.draws import draw_apart
+
+logger = get_logger(__name__)
 
 # What holds where the hyperparameters do not say
 DEFAULTS = {
@@ -40,14 +42,7 @@ DEFAULTS = {
 }
 
 
-class AdaptiveDropoutMixin(
-    LogitsOptimizerMixin,
-    SteeringMixin,
-    InformingMixin,
-    ShrinkingMixin,
-    RetentionLogMixin,
-    FiniteLossMixin,
-):
+class AdaptiveDropoutMixin(OverridesMixin, SteeringMixin, InformingMixin):
     """Makes a ``Brain`` train the gates of one of its modules.
 
     Put it before the Brain in the bases. It needs the gates attached to the
@@ -85,6 +80,11 @@ class AdaptiveDropoutMixin(
 
     With ``output_folder`` among the hyperparameters, a line per epoch goes to
     ``retention.jsonl`` there.
+
+    A Brain's own ``on_stage_end`` and ``freeze_optimizers`` need not call
+    ``super()``. Its ``on_fit_start``, ``init_optimizers`` and
+    ``optimizers_step`` must, and its ``fit_batch`` must call
+    ``self.optimizers_step()``; training is refused otherwise.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -113,7 +113,10 @@ class AdaptiveDropoutMixin(
 
     def on_fit_start(self) -> None:
         """Recover, and let every part go on from there."""
+        self._started = True
         check_batch_norms(self.modules, self.device)
+        if self.schedule is not None:
+            check_settings(self.hparams)
         self._check_shrinking()
         self._check_informing()
         super().on_fit_start()
@@ -126,11 +129,13 @@ class AdaptiveDropoutMixin(
         elif self.hparams.shrink:
             self._shrink_as_before()
             self._rewrap()
-        self._drop_lines_to_come()
+        self._begin_log()
+        self._watch_steps()
 
     def optimizers_step(self) -> None:
         """Step the optimisers, then c(t): once per step, never per batch,
         and not with a step that the scaler of fp16 skips."""
+        self._see_steps()
         scale = self.scaler.get_scale()
         super().optimizers_step()
         schedule = self.schedule
@@ -162,11 +167,32 @@ class AdaptiveDropoutMixin(
             self._settle()
             return
         self.schedule.steering = None  # what is settled is led nowhere
+        self._warn_of_another_plan()
         for gate in gates:
             gate.logits.requires_grad_(False)
         if self.hparams.shrink:
             self._shrink_as_before()
         self._rewrap()
+
+    @main_process_only
+    def _warn_of_another_plan(self) -> None:
+        """Say so where the hyperparameters ask for other units than those
+        that were settled, and then trained."""
+        settled = {
+            name: gate.keep().flatten().cpu()
+            for name, gate in adaptive_dropouts(self.pruned).items()
+        }
+        planned = self.make_plan().keep
+        if any(not torch.equal(planned[n], settled[n]) for n in settled):
+            logger.warning(
+                "The hyperparameters ask for %d units, but the units were "
+                "settled before, %d of them: the finished model will have "
+                "the former without any training for them. Give the "
+                "hyperparameters of before, or go on from a checkpoint of "
+                "before settle_step.",
+                sum(int(keep.sum()) for keep in planned.values()),
+                sum(int(keep.sum()) for keep in settled.values()),
+            )
 
     def make_plan(self) -> PruningPlan:
         """Decide which units stay: by c_end if the training was steered to

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from torch import nn
 from torch.optim import Optimizer
 
+from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.plan import PruningPlan
 from speechbrain_neuronprune.processes import rewrapped, unwrapped
@@ -30,6 +31,12 @@ class PrunedModuleMixin:
     @property
     def pruned(self) -> nn.Module:
         """The module with the gates, without its distributed wrapper."""
+        if self.pruned_module not in self.modules:
+            raise TrainingError(
+                f"The pruned_module of {type(self).__name__} is "
+                f"{self.pruned_module}, and its modules are "
+                f"{', '.join(self.modules)}; name the one with the gates."
+            )
         return unwrapped(self.modules[self.pruned_module])
 
     @property

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process
 
 from speechbrain_neuronprune.brains.pruned_module import PrunedModuleMixin
@@ -17,6 +16,8 @@ from speechbrain_neuronprune.brains.retention_figures import (
     retention_figures,
     schedule_figures,
 )
+from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.files import writing
 from speechbrain_neuronprune.shrinking import whole_form
 from speechbrain_neuronprune.training.epoch_log import EpochLog
 
@@ -25,15 +26,8 @@ class RetentionLogMixin(PrunedModuleMixin):
     """The part of ``AdaptiveDropoutMixin`` that logs the gates: a line per
     epoch, and entries for the training log."""
 
-    def on_stage_end(
-        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
-    ) -> None:
-        """Log the gates after validation, before a checkpoint is saved."""
-        if stage == sb.Stage.TRAIN:
-            self.train_loss = stage_loss
-        if stage == sb.Stage.VALID and if_main_process():
-            self._log_retention(stage_loss, epoch)
-        super().on_stage_end(stage, stage_loss, epoch)
+    _epoch_counter: Any = None  # the one that fit was given
+    _train_loss: float | None = None
 
     def valid_figures(self) -> dict[str, float]:
         """More figures of this epoch for the retention log.
@@ -70,14 +64,19 @@ class RetentionLogMixin(PrunedModuleMixin):
         folder = getattr(self.hparams, "output_folder", None)
         return folder and EpochLog(Path(folder) / "retention.jsonl")
 
-    def _drop_lines_to_come(self) -> None:
-        """Drop the lines of epochs that will run again."""
-        if if_main_process() and self._retention_log is not None:
-            self._retention_log.drop_after(self._epochs_done())
+    def _begin_log(self) -> None:
+        """Make its folder; drop the lines of epochs that will run again."""
+        log = self._retention_log
+        if log is None or not if_main_process():
+            return
+        with writing("The retention log", log.path, TrainingError):
+            log.path.parent.mkdir(parents=True, exist_ok=True)
+            log.drop_after(self._epochs_done())
 
     def _epochs_done(self) -> int:
-        counter = getattr(self.hparams, "epoch_counter", None)
-        return 0 if counter is None else counter.current
+        own = getattr(self.hparams, "epoch_counter", None)
+        current = getattr(own, "current", 0)
+        return getattr(self._epoch_counter, "current", current)
 
     def _retention_figures(self) -> dict[str, Any]:
         whole = whole_form(self.pruned)
@@ -91,7 +90,7 @@ class RetentionLogMixin(PrunedModuleMixin):
             "step": self.optimizer_step,
             **schedule_figures(self.schedule),
             **self._retention_figures(),
-            "train_loss": _finite(getattr(self, "train_loss", None)),
+            "train_loss": _finite(self._train_loss),
             "valid_loss": _finite(valid_loss),
             **self.valid_figures(),
         }

@@ -6,7 +6,6 @@ Authors
 
 from typing import Any
 
-import speechbrain as sb
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.logger import get_logger
 
@@ -34,14 +33,6 @@ class ShrinkingMixin(PrunedModuleMixin):
         if whole_form(self.pruned) is not self.pruned:
             grow(self.pruned)
             self._rewrap()
-
-    def on_stage_end(
-        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
-    ) -> None:
-        """Let units go after an epoch of training, if it is time."""
-        if stage == sb.Stage.TRAIN:
-            self._let_go(epoch)
-        super().on_stage_end(stage, stage_loss, epoch)
 
     def _check_shrinking(self) -> None:
         hparams = self.hparams

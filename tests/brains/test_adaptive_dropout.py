@@ -9,6 +9,7 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechbrain_neuronprune import PruningPlan, adaptive_dropouts, compact
+from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.units import count_parameters
 from tests.toy_brain import BATCHES, Toy, fit, kill_at, logits
 
@@ -74,6 +75,24 @@ def test_a_run_that_goes_on_with_an_earlier_settle_step_is_settled(make_brain):
     for gate in adaptive_dropouts(brain.pruned).values():
         assert gate.settled
         assert not gate.logits.requires_grad
+
+
+@pytest.mark.parametrize("target, warned", [(0.6, False), (0.4, True)])
+def test_a_settled_run_that_is_asked_for_another_size_says_so(
+    make_brain, caplog, target, warned
+):
+    fit(make_brain(epochs=1, settle_step=5))
+    rule = {"target_parameters": target}
+    fit(make_brain(epochs=2, settle_step=5, rule=rule))
+    assert ("units were settled before" in caplog.text) == warned
+
+
+def test_a_pruned_module_that_is_none_is_named(make_brain):
+    brain = make_brain()
+    brain.pruned_module = "encoder"
+    message = "pruned_module of PruningToy is encoder, .* are Transformer;"
+    with pytest.raises(TrainingError, match=message):
+        fit(brain)
 
 
 def test_the_final_phase_waits_for_settling(make_brain):

@@ -19,10 +19,18 @@ from tests.toy_brain import (
     BATCHES,
     RULE,
     BypassingToy,
+    PruningToy,
     PruningTwofoldToy,
     fit,
     logits,
 )
+
+
+class OldToy(PruningToy):
+    """One that fills no dictionary, which SpeechBrain allows."""
+
+    def init_optimizers(self):
+        self.optimizer = self.opt_class(self.modules.parameters())
 
 
 def test_logits_have_an_optimizer_of_their_own(make_brain):
@@ -72,6 +80,7 @@ def test_a_brains_own_optimizers_stay(make_brain):
     [
         ({"opt_class": None}, "optimizers_dict of PruningToy is None"),
         ({"kind": BypassingToy}, "init_optimizers of BypassingToy replaces"),
+        ({"kind": OldToy}, "init_optimizers of OldToy replaces"),
     ],
     ids=str,
 )
@@ -114,6 +123,47 @@ def test_a_run_that_goes_on_takes_the_logits_settings_that_it_is_given(
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.3)
     [state, *_] = brain.logits_optimizer.state.values()
     assert state["step"] == 2 * BATCHES  # what it remembers stays
+
+
+def in_two_groups(logits):
+    groups = [{"params": logits[:2], "lr": 0.5}, {"params": logits[2:]}]
+    return torch.optim.Adam(groups, lr=0.01)
+
+
+def test_groups_of_logits_keep_settings_of_their_own(make_brain):
+    fit(make_brain(epochs=1, rule={**RULE, "logits_opt_class": in_two_groups}))
+    brain = make_brain(rule={**RULE, "logits_opt_class": in_two_groups})
+    brain.on_fit_start()  # resumes
+    rates = [group["lr"] for group in brain.logits_optimizer.param_groups]
+    assert rates == [0.5, 0.01]
+
+
+def other_module():
+    return torch.nn.Sequential(
+        torch.nn.Linear(20, 8), torch.nn.ReLU(), torch.nn.Linear(8, 20)
+    )
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_gates_of_another_module_are_refused(make_brain, gated):
+    """They would never close, nor be settled."""
+    brain = make_brain(gated=gated)
+    brain.modules["pre"] = attach_adaptive_dropout(
+        other_module(), brain.schedule or RetentionSchedule()
+    )
+    message = "gates in pre, and .* prunes Transformer alone.*pruned_module"
+    with pytest.raises(TrainingError, match=message):
+        brain.init_optimizers()
+
+
+def test_other_gates_may_follow_the_optimizer_by_themselves(make_brain):
+    brain = make_brain()
+    brain.modules["pre"] = attach_adaptive_dropout(
+        other_module(), RetentionSchedule(), gamma=1e-3
+    )
+    brain.modules["all"] = torch.nn.ModuleList([brain.pruned])  # no others
+    brain.init_optimizers()
+    assert "logits_opt_class" in brain.optimizers_dict
 
 
 def test_the_scaler_bears_logits_that_are_settled(make_brain):
