@@ -33,7 +33,7 @@ def utterance_confidence(
     lengths : torch.Tensor
         Relative lengths, (batch,).
     blank_index : int
-        The class of the CTC blank.
+        The class of the CTC blank; if negative, counted from the end.
 
     Returns
     -------

@@ -21,7 +21,7 @@ def spoken_frames(
     lengths : torch.Tensor
         Relative lengths, (batch,).
     blank_index : int
-        The class of the CTC blank.
+        The class of the CTC blank; if negative, counted from the end.
 
     Returns
     -------
@@ -35,5 +35,7 @@ def spoken_frames(
     >>> spoken_frames(probs.log(), torch.tensor([0.67]), blank_index=0)
     tensor([[False,  True, False]])
     """
+    if blank_index < 0:
+        blank_index += log_probs.shape[-1]
     spoken = log_probs.argmax(dim=-1) != blank_index
     return spoken & frames_of(log_probs, lengths)

@@ -6,6 +6,7 @@ Authors
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,14 +130,17 @@ def save_labels(labels: Mapping[str, PseudoLabel], path: PathLike) -> None:
     write_json(
         path,
         {
-            # JSON knows no infinity.
-            name: [
-                label.tokens,
-                label.confidence if math.isfinite(label.confidence) else None,
-            ]
+            name: [label.tokens, _finite(label.confidence)]
             for name, label in labels.items()
         },
     )
+
+
+def _finite(confidence: float) -> float | None:
+    """JSON knows no infinity; an utterance without doubt stays the surest."""
+    if math.isnan(confidence) or confidence == -math.inf:
+        return None
+    return min(confidence, sys.float_info.max)
 
 
 def load_labels(path: PathLike) -> dict[str, PseudoLabel]:
@@ -150,7 +154,8 @@ def load_labels(path: PathLike) -> dict[str, PseudoLabel]:
     Returns
     -------
     dict of str to PseudoLabel
-        By the utterance's name.
+        By the utterance's name; a confidence of infinity is the largest
+        finite one now.
     """
     content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return {

@@ -9,7 +9,8 @@ Authors
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -30,6 +31,11 @@ from speechbrain_neuronprune.hyper_hypo import (
 UPDATES = ("neurons", "all", "scaling")
 LOSSES = ("ctc", "entropy")
 CHOICES = ("hyper_hypo", "hypo", "hyper", "random", "medium", "layers")
+NUMBERS = {
+    "lr": (Real, "a number"),
+    "epochs": (Integral, "a whole number"),
+    "replay": (Real, "a number"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,12 @@ class Stage:
                     f"A stage has no {name} {value!r}; use one of "
                     f"{', '.join(known)}."
                 )
+        for name, (kind, what) in NUMBERS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise SelectionError(
+                    f"A stage cannot have {name}={value!r}; give {what}."
+                )
         if not (self.lr > 0 and self.epochs > 0 and 0 <= self.replay <= 1):
             raise SelectionError(
                 f"A stage cannot have lr={self.lr}, epochs={self.epochs} and "
@@ -89,8 +101,8 @@ class Stage:
         Raises
         ------
         SelectionError
-            If there is an entry that a stage does not have, or a value that it
-            cannot have.
+            If there is an entry that a stage does not have, one is missing, or
+            a value is one that it cannot have.
 
         Example
         -------
@@ -102,6 +114,11 @@ class Stage:
             if name not in known:
                 raise SelectionError(
                     f"A stage has no entry {name!r}; use {', '.join(known)}."
+                )
+        for field in fields(cls):
+            if field.default is MISSING and field.name not in content:
+                raise SelectionError(
+                    f"The stage {dict(content)} has no {field.name}; add it."
                 )
         return cls(**content)
 

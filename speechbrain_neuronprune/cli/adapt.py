@@ -23,6 +23,7 @@ from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
 )
+from speechbrain_neuronprune.domain_adaptation.checks import check_output
 from speechbrain_neuronprune.training.experiment import (
     beginning,
     check_precision,
@@ -159,9 +160,11 @@ def _adaptation_hparams(
             raise click.BadParameter(f"{change!r} is not KEY=VALUE")
         overrides[key] = load_hyperpyyaml(f"value: {value}")["value"]
     with beginning(path):
-        Path(output).mkdir(parents=True, exist_ok=True)
         with open(path, encoding="utf-8") as file:
-            return load_hyperpyyaml(file, overrides)
+            loaded = load_hyperpyyaml(file, overrides)
+        check_output(loaded)
+        Path(output).mkdir(parents=True, exist_ok=True)
+    return loaded
 
 
 def _rows(

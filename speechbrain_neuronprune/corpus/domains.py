@@ -44,7 +44,11 @@ from speechbrain_neuronprune.corpus.noises import (
     RecordedNoise,
 )
 from speechbrain_neuronprune.corpus.rooms import require_pyroomacoustics
-from speechbrain_neuronprune.corpus.splits import split_files, transcript_files
+from speechbrain_neuronprune.corpus.splits import (
+    refuse_namesakes,
+    split_files,
+    transcript_files,
+)
 from speechbrain_neuronprune.errors import DataError
 from speechbrain_neuronprune.files import PathLike
 
@@ -91,9 +95,9 @@ def write_domain(
     Raises
     ------
     DataError
-        If the condition is unknown, there is no speech or no noise, a file
-        cannot be read, the target holds other files, or pyroomacoustics is
-        not installed.
+        If the condition is unknown, there is no speech or no noise, two
+        recordings have the same name, a file cannot be read, the target holds
+        other files, or pyroomacoustics is not installed.
 
     Example
     -------
@@ -144,6 +148,7 @@ def _find_speech(source: Path, target: Path) -> list[Path]:
             f"The split {source} holds no audio files; they belong in "
             f"{source.name}/SPEAKER/CHAPTER/."
         )
+    refuse_namesakes(source, audio)  # all become .flac files
     return audio
 
 

@@ -7,7 +7,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from speechbrain_neuronprune.errors import DataError
@@ -49,15 +49,46 @@ def find_speech(split: Path) -> list[Path]:
     Raises
     ------
     DataError
-        If there is none.
+        If there is none, or two of a chapter have the same name.
     """
-    audio = [path for path in split_files(split) if path.suffix in AUDIO]
+    files = split_files(split)
+    audio = [path for path in files if path.suffix.lower() in AUDIO]
     if not audio:
         raise DataError(
             f"The split {split} holds no .flac or .wav files; they belong in "
             f"{split.name}/SPEAKER/CHAPTER/."
         )
+    refuse_namesakes(split, audio)
     return audio
+
+
+def refuse_namesakes(split: Path, audio: Iterable[Path]) -> None:
+    """Recordings are known by their names, whatever their formats.
+
+    Arguments
+    ---------
+    split : Path
+        The split's folder.
+    audio : iterable of Path
+        Its recordings.
+
+    Raises
+    ------
+    DataError
+        If two of a chapter have the same name.
+
+    Example
+    -------
+    >>> refuse_namesakes(Path("dev"), [Path("dev/1/2/a.flac")])
+    """
+    seen: dict[Path, Path] = {}
+    for path in audio:
+        other = seen.setdefault(path.with_suffix(""), path)
+        if other != path:
+            raise DataError(
+                f"Two utterances of {split} are named {path.stem}: {other} and "
+                f"{path}; rename or remove one."
+            )
 
 
 def transcript_files(split: Path) -> list[Path]:

@@ -68,7 +68,8 @@ def kept_neurons(path: Path, choose: Callable[[], Neurons]) -> Neurons:
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors, so that a kill leaves the old file or the new one.
+    """Write tensors, so that a kill leaves the old file or the new one; the
+    same ones as the same bytes.
 
     Arguments
     ---------
@@ -77,8 +78,10 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
     path : Path
         The file.
     """
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    # To a path, its name would be written as well, and a temporary one is
+    # another every time.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def _tensors(one: NeuronSelection | Tensor) -> dict[str, Tensor] | Tensor:

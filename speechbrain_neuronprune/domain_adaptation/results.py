@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from speechbrain.inference import EncoderASR
 from torch import nn
 
@@ -18,7 +17,8 @@ from speechbrain_neuronprune.adaptation.patch import DomainPatch
 from speechbrain_neuronprune.adaptation.selective import selective_update
 from speechbrain_neuronprune.deploy.card import adapted_card
 from speechbrain_neuronprune.deploy.checksums import write_card
-from speechbrain_neuronprune.files import PathLike, atomic_path
+from speechbrain_neuronprune.domain_adaptation.kept import save_tensors
+from speechbrain_neuronprune.files import PathLike
 
 
 def write_model(
@@ -45,8 +45,7 @@ def write_model(
     """
     source = Path(source)
     shutil.copytree(source, folder, dirs_exist_ok=True)
-    with atomic_path(folder / "model.ckpt") as temporary:
-        torch.save(recogniser.hparams.model.state_dict(), temporary)
+    save_tensors(recogniser.hparams.model.state_dict(), folder / "model.ckpt")
     card = adapted_card(name, source.resolve().parent.name, results)
     write_card(folder, card)
 

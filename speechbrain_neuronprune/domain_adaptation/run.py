@@ -100,7 +100,7 @@ class DomainAdaptation:
         """
         require_float(self.encoder, self.hparams["starting_model"])
         start = fingerprint(self.encoder)
-        check_settings(self.hparams, self.encoder, self.stages, self.speech)
+        check_settings(self.model, self.stages, self.speech)
         run_on_main(self._check_request, args=[start])
         neurons = kept_neurons(self.folder / "selection.pt", self.neurons)
         before = self.before()
@@ -268,13 +268,6 @@ class DomainAdaptation:
         neurons: Mapping[str, Any],
         results: Mapping[str, Any],
     ) -> None:
-        write_model(
-            self.folder / "model",
-            self.recogniser,
-            self.hparams["starting_model"],
-            self.hparams["experiment_name"],
-            results,
-        )
         if all(stage.update == "neurons" for stage in self.stages):
             write_patch(
                 self.folder / "patch.safetensors",
@@ -283,6 +276,13 @@ class DomainAdaptation:
                 neurons,
                 self.hparams["outgoing"],
             )
+        write_model(
+            self.folder / "model",
+            self.recogniser,
+            self.hparams["starting_model"],
+            self.hparams["experiment_name"],
+            results,
+        )
         write_json(self.folder / "adaptation.json", results)
 
 

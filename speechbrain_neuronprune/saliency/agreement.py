@@ -61,7 +61,8 @@ def rank_agreement(
 
 
 def _correlations(columns: list[Tensor]) -> Tensor:
-    columns = [column.detach().cpu().numpy() for column in columns]
+    # NumPy has no bfloat16; float64 keeps the order of all others.
+    columns = [column.detach().cpu().double().numpy() for column in columns]
     with warnings.catch_warnings():
         # The NaN that it is about is part of the answer.
         warnings.simplefilter("ignore", ConstantInputWarning)

@@ -6,6 +6,7 @@ Authors
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -51,6 +52,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check_whole("window", "frame_stride", "gradient_stride")
         if self.window < 1:
             raise SaliencyError(
                 f"A time window of {self.window} frames is empty; give "
@@ -71,6 +73,15 @@ class Settings:
                 f"A damping of {self.damping} leaves the Hessian singular; "
                 "give a positive share, for instance damping=0.01."
             )
+
+    def _check_whole(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, Integral):
+                raise SaliencyError(
+                    f"{name}={value!r} is no whole number; give {name}=1 or "
+                    "more."
+                )
 
 
 class Measure:

@@ -137,9 +137,10 @@ class StreamingPass:
         Raises
         ------
         SaliencyError
-            If there was no speech, or a measure cannot read what passes its
-            tap.
+            If there was no speech, a measure cannot read what passes its
+            tap, or no gradient can be computed.
         """
+        self._check_gradients()
         bar = tqdm(
             batches,
             dynamic_ncols=True,
@@ -223,6 +224,14 @@ class StreamingPass:
     def _all(self) -> Iterator[Measure]:
         for measures in self.measures.values():
             yield from measures
+
+    def _check_gradients(self) -> None:
+        if self.differentiating and torch.is_inference_mode_enabled():
+            raise SaliencyError(
+                "The criterion taylor needs gradients, and there are none in "
+                "torch.inference_mode(); rank outside of it (torch.no_grad() "
+                "does no harm), or by another criterion."
+            )
 
     def _check_speech(self, seen: int) -> None:
         for measure in self._all():

@@ -8,7 +8,7 @@ import contextlib
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import speechbrain as sb
@@ -70,7 +70,11 @@ def beginning(path: PathLike) -> Iterator[None]:
         ) from error
 
 
-def load_hparams(path: PathLike, overrides: Any) -> dict[str, Any]:
+def load_hparams(
+    path: PathLike,
+    overrides: Any,
+    check: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
     """Load a recipe's yaml and make its output folder.
 
     Arguments
@@ -79,6 +83,8 @@ def load_hparams(path: PathLike, overrides: Any) -> dict[str, Any]:
         The yaml file.
     overrides : str or mapping
         Other values of its entries.
+    check : callable, optional
+        Raises an error where the folder must not be made.
 
     Returns
     -------
@@ -93,6 +99,8 @@ def load_hparams(path: PathLike, overrides: Any) -> dict[str, Any]:
     with beginning(path):
         with open(path, encoding="utf-8") as file:
             hparams = load_hyperpyyaml(file, overrides)
+        if check is not None:
+            check(hparams)
         sb.create_experiment_directory(
             experiment_directory=hparams["output_folder"],
             hyperparams_to_save=path,

@@ -51,6 +51,12 @@ def test_padding_does_not_count():
     assert torch.equal(alone, padded)
 
 
+def test_a_negative_blank_counts_from_the_end():
+    log_probs = torch.randn(2, 30, 5).log_softmax(-1)
+    got = utterance_confidence(log_probs, torch.ones(2), -1)
+    assert got.equal(utterance_confidence(log_probs, torch.ones(2), 4))
+
+
 def test_nothing_but_blanks_is_never_chosen():
     log_probs = torch.tensor([[[9.0, 0.0]] * 4, [[0.0, 9.0]] * 4])
     got = utterance_confidence(log_probs.log_softmax(-1), torch.ones(2), 0)

@@ -71,10 +71,17 @@ def test_a_file_brings_everything_back(tmp_path):
     assert load_labels(tmp_path / "labels.json") == labels
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_confidences_that_json_does_not_know_are_kept_as_none(tmp_path, value):
-    labels = {"a": PseudoLabel([1], value), "b": PseudoLabel([2], 0.5)}
+def test_a_confidence_that_is_no_number_is_kept_as_none(tmp_path):
+    labels = {"a": PseudoLabel([1], math.nan), "b": PseudoLabel([2], 0.5)}
     save_labels(labels, tmp_path / "labels.json")
     loaded = load_labels(tmp_path / "labels.json")
     assert loaded["a"] == PseudoLabel([1], -math.inf)
     assert loaded["b"] == labels["b"]
+
+
+def test_an_utterance_without_doubt_stays_the_surest(tmp_path):
+    """The next class may have a probability of exactly 0."""
+    labels = {"a": PseudoLabel([1], 1e30), "b": PseudoLabel([2], math.inf)}
+    save_labels(labels, tmp_path / "labels.json")
+    loaded = load_labels(tmp_path / "labels.json")
+    assert list(choose_labels(loaded, 1.0)) == ["b", "a"]

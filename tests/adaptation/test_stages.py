@@ -59,11 +59,22 @@ def test_controls_have_the_size_of_the_choice(choice):
         ({"lr": 0}, "A stage cannot have lr=0, epochs=1 and replay=0.0"),
         ({"replay": 2}, "replay=2; give positive numbers, and a share"),
         ({"speed": 2}, "A stage has no entry 'speed'; use update, lr"),
+        ({"lr": "fast"}, "A stage cannot have lr='fast'; give a number"),
+        ({"epochs": 1.5}, "cannot have epochs=1.5; give a whole number"),
+        ({"replay": None}, "cannot have replay=None; give a number"),
     ],
 )
 def test_what_a_stage_cannot_be(content, message):
     with pytest.raises(SelectionError, match=message):
         Stage.read({"update": "all", "lr": 0.1, "epochs": 1} | content)
+
+
+@pytest.mark.parametrize("name", ["update", "lr", "epochs"])
+def test_what_a_stage_lacks_is_named(name):
+    content = {"update": "all", "lr": 0.1, "epochs": 1}
+    del content[name]
+    with pytest.raises(SelectionError, match=f"has no {name}; add it"):
+        Stage.read(content)
 
 
 def test_an_unknown_choice_is_refused():

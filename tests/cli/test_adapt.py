@@ -6,6 +6,7 @@ Authors
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -54,7 +55,7 @@ def test_adapt_reads_no_transcripts_of_what_it_adapts_to(
 
 def test_adapt_replays_other_labelled_speech(adapt, paths, tmp_path):
     done = adapt(
-        "--set=model=E", f"--replay={paths['data']}", "--replay-split=dev"
+        "--set=model=E", f"--replay={paths['data']}", "--replay-split=train"
     )
     assert done.exit_code == 0, done.output
     request = json.loads((tmp_path / "adapted/request.json").read_text())
@@ -72,9 +73,18 @@ def test_adapt_replays_other_labelled_speech(adapt, paths, tmp_path):
         (["--target-split=nowhere"], "has no split nowhere; it has"),
         (["--set=neurons=loud"], "There is no choice 'loud' of neurons"),
         (["--set=model=D"], "Model D replays home speech"),
+        (["--target-test=reverb"], "is also among the speech to be adapted to"),
     ],
 )
 def test_adapt_explains_what_is_wrong(adapt, more, message):
     done = adapt(*more)
     assert done.exit_code != 0
     assert message in " ".join(done.output.split())
+
+
+def test_an_output_in_the_starting_model_begins_nothing(adapt, paths):
+    output = Path(paths["model"], "adapted")
+    done = adapt(f"--output={output}")
+    assert done.exit_code == 1
+    assert "would mix the adapted model with the starting model" in done.output
+    assert not output.exists()

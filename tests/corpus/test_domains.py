@@ -313,6 +313,15 @@ def test_a_source_without_audio_is_refused(tmp_path, name):
     assert not (tmp_path / "copy").exists()
 
 
+def test_two_recordings_of_one_name_are_refused(tmp_path):
+    source = write_split(tmp_path / "test", speakers=[7])
+    samples = speech_of(1)
+    soundfile.write(source / "7" / "1" / "7-1-0000.wav", samples, RATE)
+    with pytest.raises(DataError, match="named 7-1-0000: .*; rename or rem"):
+        write_domain(source, tmp_path / "copy", "phone")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_a_target_in_its_source_is_refused(source):
     with pytest.raises(DataError, match="name a folder elsewhere"):
         write_domain(source, source / "11" / "phone", "phone")

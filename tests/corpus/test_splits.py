@@ -30,6 +30,19 @@ def test_speech_is_sorted_and_not_hidden(split):
     assert names == ["1-2-0.flac", "1-2-1.wav"]
 
 
+def test_suffixes_may_be_in_upper_case(split):
+    (split / "1" / "2" / "1-2-2.FLAC").touch()
+    assert find_speech(split)[-1].name == "1-2-2.FLAC"
+
+
+@pytest.mark.parametrize("name", ["1-2-0.wav", "1-2-0.FLAC"])
+def test_two_recordings_of_one_name_are_refused(split, name):
+    (split / "1" / "2" / name).touch()
+    message = f"named 1-2-0: .*1-2-0.*{name[5:]}.*; rename or remove one"
+    with pytest.raises(DataError, match=message):
+        find_speech(split)
+
+
 def test_blank_lines_are_left_out_and_empty_texts_are_not(split):
     assert [(name, text) for _, name, text in transcripts(split)] == [
         ("1-2-0", "GO  ON"),

@@ -16,6 +16,7 @@ from speechbrain_neuronprune.domain_adaptation.kept import (
 )
 from speechbrain_neuronprune.hyper_hypo import select_hyper_hypo
 from speechbrain_neuronprune.training.dataio import speech_key
+from tests.tiny_adaptation import measured_rows
 
 PARTS = ("hypo", "hyper", "medium")
 
@@ -54,12 +55,12 @@ def test_figures_are_measured_once(tmp_path):
 
 @pytest.fixture
 def measured(adaptation):
-    """Make an adaptation that measures on its first utterance."""
+    """Make an adaptation that measures on one utterance."""
 
     def make(folder):
         one = adaptation(folder)
-        rows = {"0": one.speech.target["0"] | {"wrd": "GO"}}
-        one.speech = replace(one.speech, tests={"target/dev": rows})
+        tests = {"target/dev": measured_rows("0")}
+        one.speech = replace(one.speech, tests=tests)
         return one
 
     return make

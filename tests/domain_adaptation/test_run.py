@@ -13,7 +13,7 @@ from speechbrain_neuronprune.deploy.quantisation import int8_model
 from speechbrain_neuronprune.domain_adaptation import DomainAdaptation, run
 from speechbrain_neuronprune.domain_adaptation.model import AdaptingModel
 from speechbrain_neuronprune.errors import ExportError, SelectionError
-from tests.tiny_adaptation import as_model, labelled_rows
+from tests.tiny_adaptation import as_model, labelled_rows, measured_rows
 
 
 def test_replayed_speech_is_never_ranked_on(adaptation, monkeypatch):
@@ -31,8 +31,8 @@ def test_replayed_speech_is_never_ranked_on(adaptation, monkeypatch):
 def test_other_splits_may_be_measured_on_in_the_same_folder(adaptation):
     def run(*names, words):
         one = adaptation()
-        kept = {n: one.speech.target[n] | {"wrd": words} for n in names}
-        one.speech = replace(one.speech, tests={"target/dev": kept})
+        tests = {"target/dev": measured_rows(*names, words=words)}
+        one.speech = replace(one.speech, tests=tests)
         return one.run()
 
     first = run("0", "1", words="GO")
@@ -68,6 +68,27 @@ def test_model_e_replays_and_leaves_a_patch(adaptation):
     [names] = [sorted(found) for found in lessons]
     assert names[-3:] == ["replayed/00", "replayed/01", "replayed/02"]
     assert len(names) == 3 + 5  # one of six is held back
+    assert (one.folder / "patch.safetensors").is_file()
+
+
+def test_an_adaptation_can_be_repeated_byte_by_byte(adaptation):
+    def written(folder):
+        one = adaptation(folder, epochs=1)
+        one.run()
+        names = ("selection.pt", "model/model.ckpt", "round1/stage1/best.ckpt")
+        return [(one.folder / name).read_bytes() for name in names]
+
+    assert written("first") == written("second")
+
+
+def test_the_patch_does_not_wait_for_the_model(adaptation, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "write_model", full)
+    one = adaptation(epochs=1)
+    with pytest.raises(OSError, match="No space left"):
+        one.run()
     assert (one.folder / "patch.safetensors").is_file()
 
 

@@ -209,6 +209,10 @@ def test_other_labelled_speech_is_replayed(model, corpus, tmp_path):
         ({"hypo": 0.7, "hyper": 0.7}, "do not overlap"),
         ({"hypo": 0.001}, "is less than one of the 32 neurons"),
         ({"target_splits": "[test-clean]"}, "with and without its transcripts"),
+        (
+            {"home_tests": "[dev-clean]"},
+            "home/dev-clean is also among the speech to be replayed",
+        ),
         ({"target_splits": "[nowhere]"}, "has no split nowhere"),
         ({"target_splits": "[]"}, "there is no speech to adapt to; name a"),
         ({"starting_model": "nowhere"}, "is no model directory"),
@@ -246,6 +250,14 @@ def test_an_output_folder_of_another_adaptation_is_refused(
     status, messages = adapt(model, corpus, adapted, neurons="random")
     assert status == 1
     assert "with neurons=hyper_hypo, not random; choose another" in messages
+
+
+def test_an_output_in_the_starting_model_is_refused(model, corpus):
+    before = sorted(model.rglob("*"))
+    status, messages = adapt(model, corpus, model)
+    assert status == 1
+    assert "would mix the adapted model with the starting model" in messages
+    assert sorted(model.rglob("*")) == before
 
 
 def test_the_card_is_that_of_the_adapted_model(adapted):

@@ -275,7 +275,7 @@ DAMAGES = {
         lambda data: soundfile.write(
             utterance(data).with_suffix(".wav"), np.ones(800), 16_000
         ),
-        r"for dev\.csv are named 21-3-0001",
+        r"of .*dev are named 21-3-0001: .*\.flac and .*\.wav",
     ),
 }
 

@@ -53,6 +53,12 @@ def test_a_constant_criterion_has_no_order(recwarn):
     assert not recwarn.list
 
 
+def test_scores_in_half_precision_are_ranked():
+    one, two = torch.tensor([3.0, 1.0, 2.0]), torch.tensor([3.0, 1.0, 1.5])
+    scores = {"mi": {"fc": one}, "obs": {"fc": two.bfloat16()}}
+    assert rank_agreement(scores)["fc"][1][0, 1].item() == pytest.approx(1)
+
+
 def test_different_units_are_refused():
     scores = {"mi": {"fc": torch.ones(3)}, "obs": {"fc": torch.ones(4)}}
     with pytest.raises(SaliencyError, match="mi and obs score different units"):

@@ -135,3 +135,9 @@ def test_float32_does_not_drift_over_many_batches():
         for group, scores in double[name].items():
             wanted = pytest.approx(scores.tolist(), rel=1e-5, abs=1e-9)
             assert single[name][group].tolist() == wanted, f"{name} of {group}"
+
+
+@pytest.mark.parametrize("name", ["window", "frame_stride", "gradient_stride"])
+def test_what_is_counted_is_whole(name):
+    with pytest.raises(SaliencyError, match=f"{name}=2.5 is no whole number"):
+        measure_saliency(make_model(), [], ["mi"], **{name: 2.5})

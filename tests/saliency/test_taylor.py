@@ -301,6 +301,14 @@ class Checkpointed(nn.Module):
         return checkpoint(self.stack, x, use_reentrant=self.reentrant)
 
 
+def test_inference_mode_is_named(make_stack, draw_speech):
+    stack, speech = make_stack(5, 7, 4), draw_speech([6, 3])
+    with torch.inference_mode():
+        with pytest.raises(SaliencyError, match=r"in torch\.inference_mode"):
+            rank_neurons(stack, speech, "taylor")
+        rank_neurons(stack, speech, "mi")
+
+
 def test_gradient_checkpointing_changes_nothing(make_stack, draw_speech):
     """The layers are run again, which must not count."""
     stack = make_stack(5, 7, 6, 4)

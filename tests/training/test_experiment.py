@@ -23,6 +23,7 @@ from speechbrain_neuronprune.training.experiment import (
     debugging_apart,
     device_of,
     given,
+    load_hparams,
 )
 
 CPU = ["train.yaml", "--device=cpu"]
@@ -176,3 +177,14 @@ def test_an_override_of_nothing_is_named(name, remedy):
 def test_other_errors_of_keys_stay():
     with pytest.raises(KeyError, match="other"), beginning("adapt.yaml"):
         {}["other"]
+
+
+def test_a_check_comes_before_the_folder(tmp_path):
+    def refuse(hparams):
+        raise TrainingError(f"no {hparams['output_folder']}")
+
+    path, output = tmp_path / "train.yaml", tmp_path / "run"
+    path.write_text(f"output_folder: {output}\n")
+    with pytest.raises(TrainingError, match=f"no {output}"):
+        load_hparams(path, {}, refuse)
+    assert not output.exists()

@@ -35,6 +35,7 @@ from speechbrain_neuronprune.domain_adaptation import (
     DomainAdaptation,
     DomainSpeech,
 )
+from speechbrain_neuronprune.domain_adaptation.checks import check_output
 from speechbrain_neuronprune.errors import DataError, NeuronPruneError
 from speechbrain_neuronprune.processes import join_processes
 from speechbrain_neuronprune.training.dataio import cached_reader, read_rows
@@ -142,7 +143,7 @@ def main(arguments):
     """Prepare, adapt, report."""
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     join_processes(run_opts)
-    hparams = load_hparams(hparams_file, overrides)
+    hparams = load_hparams(hparams_file, overrides, check_output)
     check_precision(hparams, run_opts)
     run_on_main(prepare, args=[hparams])
     recogniser = load_model(
