@@ -505,17 +505,19 @@ def show_options() -> argparse.ArgumentParser:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line of trainings."""
-    return trainings.parse(arguments, __doc__, ARMS, [show_options()])
+    """Read the command line, of trainings or of a table alone."""
+    alone = show_options()
+    if alone.parse_known_args(arguments)[0].show is not None:
+        return alone.parse_args(arguments)
+    return trainings.parse(arguments, __doc__, ARMS, [alone])
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
-    given, _ = show_options().parse_known_args(arguments)
-    if given.show is not None:
-        show(given.show, given.plot, given.characters, given.reference)
-        return
     options = parse(arguments)
+    if options.show is not None:
+        show(options.show, options.plot, options.characters, options.reference)
+        return
     train_all(options, options.arms, train)
     path = log_of(options.output).path
     show(path, path.with_suffix(".png"))

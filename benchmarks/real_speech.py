@@ -29,6 +29,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import trainings
 from paired import (
     interval_cell,
     markdown_table,
@@ -41,7 +42,6 @@ from trainings import (
     PRUNED,
     dense_arm,
     difference,
-    parse,
     run_folder,
     run_recipe,
     schedule,
@@ -182,9 +182,14 @@ def plot(summary: dict[str, Any], path: Path) -> None:
         figure.savefig(temporary, dpi=150)
 
 
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    return trainings.parse(arguments, __doc__, ARMS)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and save the comparison."""
-    options = parse(arguments, __doc__, ARMS)
+    options = parse(arguments)
     train_all(options, options.arms, train)
     summary = summarize(options)
     write_json(options.output / "comparison.json", summary)

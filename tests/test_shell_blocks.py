@@ -52,6 +52,7 @@ TFCNN = {"fc_units": 32, "context": 10, "time_filters": 4}
 # What a recipe is told besides, to take seconds
 RECIPE_HASTE = {
     "conformer_ctc_mini": {**TINY, **STEPS, **PRUNING},
+    "conformer_ctc_mini_informed": {**TINY, **STEPS, **PRUNING},
     "conformer_ctc_mini_finetune": {**TINY, **STEPS},
     "tfcnn_ctc_mini": {**TFCNN, **STEPS, **BABBLING},
     "adapt_hyper_hypo": {**ADAPTING, "epochs": 1},

@@ -35,7 +35,7 @@ def runs(tmp_path, load_benchmark):
             (folder / "sizes.json").write_text(json.dumps(content))
     words = ["nowhere", "--output", str(tmp_path), "--seeds", "1", "2"]
     words += ["--arms", *sizes]
-    options = module.parse(words, "", module.ARMS)
+    options = module.parse(words)
     return module, options
 
 
