@@ -69,6 +69,7 @@ class PruningPlan:
         round_to: int = 1,
         balance_heads: bool = False,
         others: int = 0,
+        fraction: float | None = None,
     ) -> "PruningPlan":
         """A plan from the learned retention logits of a gated model.
 
@@ -91,6 +92,9 @@ class PruningPlan:
         others : int
             Parameters outside of this model, where it is part of a larger
             one, whose size ``target_parameters`` then is.
+        fraction : float, optional
+            Instead of a threshold: the share of each group's units that
+            stays.
 
         Returns
         -------
@@ -111,7 +115,7 @@ class PruningPlan:
             )
         _warn_if_still(gates)
         scores = {name: gate.beta().detach() for name, gate in gates.items()}
-        if threshold is None and target_parameters is None:
+        if threshold is target_parameters is fraction is None:
             for name, gate in gates.items():
                 scores[name] = scores[name] - gate.schedule.c_end
             threshold = 0.0
@@ -119,6 +123,7 @@ class PruningPlan:
             scores,
             model=model,
             threshold=threshold,
+            fraction=fraction,
             target_parameters=target_parameters,
             round_to=round_to,
             balance_heads=balance_heads,

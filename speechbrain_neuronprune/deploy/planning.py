@@ -46,15 +46,15 @@ def plan_by_retention(
     PlanError
         If there are no gates, or the target is out of reach.
     """
-    gates = adaptive_dropouts(source.network)
-    if not gates:
+    if not adaptive_dropouts(source.network):
         raise PlanError(
             f"The model in {source.path} has no adaptive dropout to read a "
             "plan from; give a run that was trained with it, or make a plan "
             "with neuronprune plan and a --criterion that needs none."
         )
-    scores = {name: gate.beta().detach() for name, gate in gates.items()}
-    return plan_by_scores(source, scores, rule, **form)
+    return PruningPlan.from_retention(
+        source.network, **_counted(source, rule), **form
+    )
 
 
 def plan_by_scores(
@@ -86,11 +86,9 @@ def plan_by_scores(
     PlanError
         If the target is out of reach.
     """
-    rule = dict(rule)
-    if "target" in rule:
-        rule["target_parameters"] = rule.pop("target")
-        rule["others"] = source.other_parameters
-    return PruningPlan.from_scores(scores, model=source.network, **rule, **form)
+    return PruningPlan.from_scores(
+        scores, model=source.network, **_counted(source, rule), **form
+    )
 
 
 def rank_units(
@@ -141,6 +139,16 @@ def rank_units(
         **options,
     )
     return measured[criterion]
+
+
+def _counted(source: Source, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule as plans take it: a target is of the whole recogniser."""
+    if "target" not in rule:
+        return dict(rule)
+    return {
+        "target_parameters": rule["target"],
+        "others": source.other_parameters,
+    }
 
 
 def _features(source: Source, criterion: str) -> int:
