@@ -25,7 +25,7 @@ def parse(script, tmp_path, *more):
 
 def test_the_arms_differ_in_when_units_leave_alone(script, tmp_path):
     options = parse(script, tmp_path)
-    dense, fast, late, shrinking = (
+    dense, fast, late, shrinking, _ = (
         script.changes_of(arm, options) for arm in script.ARMS
     )
     assert {k for k in fast if fast[k] != dense[k]} == {"brain_class"}
@@ -55,7 +55,16 @@ def test_the_dense_model_is_as_large_as_the_one_that_shrinks(script, tmp_path):
     assert dense == late
 
 
-@pytest.mark.parametrize("arm", ["dense", "fast dense", "late", "shrinking"])
+def test_informed_gates_decide_when_their_yaml_says(script, tmp_path):
+    hparams = hparams_of(script, "informed", tmp_path)
+    assert hparams["settle_step"] == 420 and hparams["hold_steps"] == 320
+    assert hparams["gate"].__name__ == "InformedDropout"
+    assert hparams["target_parameters"] == 0.46 and hparams["shrink"]
+
+
+@pytest.mark.parametrize(
+    "arm", ["dense", "fast dense", "late", "shrinking", "informed"]
+)
 def test_a_brain_measures(script, tmp_path, arm):
     brain = hparams_of(script, arm, tmp_path)["brain_class"]
     fast = {"fast dense": "FastTimedASR"}
@@ -92,20 +101,29 @@ def test_the_table(script, tmp_path, capsys, monkeypatch):
         write_run(tmp_path / f"fast-dense-{seed}", 90.0 * seed, "dense", 1)
         write_run(tmp_path / f"late-{seed}", 110.0 * seed, "0.46", 1)
         write_run(tmp_path / f"shrinking-{seed}", 70.0 * seed, "0.46", 2)
+        write_run(tmp_path / f"informed-{seed}", 80.0 * seed, "0.46", 1)
     monkeypatch.setattr(script, "train_all", lambda *given: None)
     script.main(["corpus", "--output", str(tmp_path), "--seeds", "1", "2"])
     summary = json.loads((tmp_path / "shrinking.json").read_text())
     ratio = summary["rows"]["shrinking"]["seconds to dense"]
     assert ratio["mean"] == pytest.approx(0.7)
-    assert summary["met"] == {
+    assert summary["met"]["shrinking"] == {
         "at most 0.75 of the dense seconds": True,
         "at most 0.75 of the dense cpu_seconds": True,
         "no more memory": True,
+        "no more errors than dense on dev": False,
         "the error rate of late compaction on dev": False,
+    }
+    assert summary["met"]["informed"] == {
+        "at most 0.75 of the dense seconds": False,
+        "at most 0.75 of the dense cpu_seconds": False,
+        "no more memory": True,
+        "no more errors than dense on dev": True,
+        "the error rate of late compaction on dev": True,
     }
     text = capsys.readouterr().out
     assert "| late | 1,000 | 165 | 1.10 ± 0.00 |" in text
-    assert "of late compaction on dev: missed" in text
+    assert "shrinking: the error rate of late compaction on dev: missed" in text
 
 
 @pytest.mark.parametrize("fast", [False, True])
