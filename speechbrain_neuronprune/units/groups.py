@@ -25,8 +25,9 @@ from speechbrain_neuronprune.units.chains import (
     members,
     runs_in_order,
 )
-from speechbrain_neuronprune.units.layouts import layer_vectors
+from speechbrain_neuronprune.units.layouts import ATTENTION, LAYOUTS, kind_of
 from speechbrain_neuronprune.units.places import obstacles, walk
+from speechbrain_neuronprune.units.problems import layer_problem
 from speechbrain_neuronprune.units.vectors import (
     ParameterSlice,
     UnitVector,
@@ -116,7 +117,8 @@ def vectors_of(layer: nn.Module, cross: bool | None = None) -> list[UnitVector]:
     Arguments
     ---------
     layer : nn.Module
-        A layer with units, or any other (which has none).
+        A layer with units, or any other (which has none), as has a layer
+        whose units cannot be removed exactly.
     cross : bool, optional
         For attention: whether it is cross-attention.
 
@@ -129,7 +131,11 @@ def vectors_of(layer: nn.Module, cross: bool | None = None) -> list[UnitVector]:
         return []
     if runs_in_order(layer):
         return chain_vectors(layer)
-    return layer_vectors(layer, cross)
+    kind = kind_of(layer)
+    if kind is None or layer_problem(layer, cross) is not None:
+        return []
+    role = [bool(cross)] if kind in ATTENTION else []
+    return LAYOUTS[kind](layer, *role)
 
 
 def groups_of(

@@ -27,11 +27,8 @@ from speechbrain.nnet.attention import PositionalwiseFeedForward
 from torch import nn
 
 from speechbrain_neuronprune.units.chains import runs_in_order, stages
-from speechbrain_neuronprune.units.layouts import (
-    ATTENTION,
-    LAYOUTS,
-    layer_problem,
-)
+from speechbrain_neuronprune.units.layouts import ATTENTION, LAYOUTS
+from speechbrain_neuronprune.units.problems import layer_problem
 from speechbrain_neuronprune.units.vectors import join
 
 # The attention of every block: whether its keys and values come from another
