@@ -51,7 +51,9 @@ def attach_adaptive_dropout(
         ``follow_optimizer``.
     gate : type
         ``AdaptiveDropout``, or another gate in its place: for a comparison, or
-        ``InformedDropout``, which begins with what it has noted.
+        ``InformedDropout``, which begins with what it has noted: by itself
+        with ``gamma``, in a Brain with ``AdaptiveDropoutMixin``, or when
+        ``informing.inform`` is called.
 
     Returns
     -------
@@ -61,8 +63,10 @@ def attach_adaptive_dropout(
     Raises
     ------
     UnitsError
-        If the model holds no units that can be gated, or ``gamma`` is given
-        with gates of the kind ``InformedDropout``.
+        If the model holds no units that can be gated.
+    TrainingError
+        If ``gamma`` is no number >= 0, or is given with gates of the kind
+        ``InformedDropout`` and a schedule that does not hold.
 
     Example
     -------
@@ -92,22 +96,14 @@ def attach_adaptive_dropout(
         for group in groups.values()
     ]
     if gamma is not None:
-        _refuse_informed(gates)
         follow_optimizer(schedule, gates, gamma)
     for group, one in zip(groups.values(), gates, strict=True):
+        if isinstance(one, InformedDropout):
+            one.cost = group.parameters_per_unit
         set_gate(model, group, one)
     for module in model.modules():
         use_quick_dropout(module)
     return model
-
-
-def _refuse_informed(gates: list[AdaptiveDropout]) -> None:
-    if any(isinstance(gate, InformedDropout) for gate in gates):
-        raise UnitsError(
-            "Gates of the kind InformedDropout begin when a Brain with "
-            "AdaptiveDropoutMixin calls inform, and with gamma nobody does; "
-            "leave gamma out, or take AdaptiveDropout as the gate."
-        )
 
 
 def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:

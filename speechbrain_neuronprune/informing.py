@@ -6,16 +6,15 @@ Authors
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
-from speechbrain_neuronprune.gates.informed import InformedDropout
+from speechbrain_neuronprune.gates.informed import (
+    SPREAD,
+    InformedDropout,
+    begin_together,
+)
 from speechbrain_neuronprune.units import supported_units
-
-# Of the logits beta that training begins with. Two units of three then have
-# retention probabilities as far from each other as sigmoid(-4) and sigmoid(4).
-SPREAD = 4.0
 
 
 def informed_dropouts(model: nn.Module) -> dict[str, InformedDropout]:
@@ -59,16 +58,11 @@ def noted_importance(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-@torch.no_grad()
 def inform(
     model: nn.Module, scores: Mapping[str, Tensor], spread: float = SPREAD
 ) -> None:
-    """Let the gates begin with a ranking of all units together.
-
-    The retention logits become normally distributed around c(t), in the order
-    of the scores, whatever their distribution is: so as c(t) declines, the
-    units of the lowest scores become unlikely first, a few at a time, and the
-    gradients have a word in it only where it is about to be decided.
+    """Let the gates of a model begin with a ranking of all units together, see
+    ``begin_together``.
 
     Arguments
     ---------
@@ -81,6 +75,7 @@ def inform(
 
     Example
     -------
+    >>> import torch
     >>> from speechbrain_neuronprune import RetentionSchedule
     >>> from speechbrain_neuronprune import attach_adaptive_dropout
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
@@ -91,8 +86,5 @@ def inform(
     tensor([ 3.8697, -3.8697,  0.0000], grad_fn=<SubBackward0>)
     """
     gates = informed_dropouts(model)
-    sizes = [gate.size for gate in gates.values()]
-    ranks = torch.cat([scores[name] for name in gates]).argsort().argsort()
-    quantiles = torch.special.ndtri((ranks + 0.5) / len(ranks))
-    for gate, part in zip(gates.values(), quantiles.split(sizes), strict=True):
-        gate.begin(part * spread / gate.scale)
+    ranked = [scores[name] for name in gates]
+    begin_together(list(gates.values()), ranked, spread)

@@ -132,6 +132,19 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             parameter.grad /= count
 
 
+def take_from_first(tensors: Iterable[torch.Tensor]) -> None:
+    """Give every process the first one's values, in place.
+
+    Arguments
+    ---------
+    tensors : iterable of torch.Tensor
+        The same in all processes, in the same order, without gradients.
+    """
+    if process_count() > 1:
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, src=0)
+
+
 def unwrapped(module: nn.Module) -> nn.Module:
     """A module without the wrappers that train it in parallel or compile it,
     which change the names of its parts.

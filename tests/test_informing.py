@@ -9,7 +9,6 @@ from speechbrain_neuronprune import (
     attach_adaptive_dropout,
     find_units,
 )
-from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.informing import (
     SPREAD,
@@ -74,13 +73,6 @@ def test_logits_are_normal_in_the_order_of_all_scores(model):
     assert away.mean().item() == pytest.approx(0.0, abs=1e-4)
     assert away.std().item() == pytest.approx(1.0, abs=0.05)
     assert all(gate.informed for gate in gates.values())
-
-
-def test_nobody_would_inform_gates_that_follow_an_optimizer(make_asr):
-    with pytest.raises(UnitsError, match="begin when a Brain with"):
-        attach_adaptive_dropout(
-            make_asr(), RetentionSchedule(), gamma=0.1, gate=InformedDropout
-        )
 
 
 def test_other_gates_are_none_of_its_business(make_asr):

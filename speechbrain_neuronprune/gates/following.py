@@ -25,7 +25,12 @@ from torch.optim.optimizer import (
 
 from speechbrain_neuronprune.errors import TrainingError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.informed import (
+    InformedDropout,
+    begin_together,
+)
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
+from speechbrain_neuronprune.processes import take_from_first
 
 
 def follow_optimizer(
@@ -46,6 +51,11 @@ def follow_optimizer(
     It is safe to copy, pickle and move the model. A copy follows its own
     optimiser, and nothing is left behind when the model is gone.
 
+    Gates of the kind ``InformedDropout`` begin by themselves when the hold is
+    over, ranked together. Until then their gradients, which are zero, are
+    taken away before each step, so that the optimiser begins with them when
+    they do.
+
     Arguments
     ---------
     schedule : RetentionSchedule
@@ -60,7 +70,8 @@ def follow_optimizer(
     Raises
     ------
     TrainingError
-        If gamma is negative or not finite.
+        If gamma is negative or not finite, or gates would wait for the end of
+        a hold of 0 steps.
 
     Example
     -------
@@ -78,9 +89,19 @@ def follow_optimizer(
             f"Logits cannot be drawn by a penalty of gamma={gamma}; give a "
             "number >= 0."
         )
+    gates = list(gates)
+    waiting = [gate for gate in gates if isinstance(gate, InformedDropout)]
+    if waiting and schedule.hold < 1:
+        raise TrainingError(
+            "Informed gates note what matters while c(t) holds, and this "
+            "schedule holds for 0 steps; give RetentionSchedule a hold, or "
+            "AdaptiveDropout as the gate."
+        )
     if schedule.follower is None:
         schedule.follower = OptimizerFollower(schedule)
     schedule.follower.add(gates, float(gamma))
+    for gate in waiting:
+        gate.wait()
 
 
 class OptimizerFollower:
@@ -134,6 +155,13 @@ class OptimizerFollower:
         found = ((gate(), gamma) for gate, gamma in self._gates)
         return [(gate, gamma) for gate, gamma in found if gate is not None]
 
+    @property
+    def waiting(self) -> list[InformedDropout]:
+        """The gates that begin when the hold is over."""
+        gates = (gate for gate, _ in self.pulls)
+        informed = (gate for gate in gates if isinstance(gate, InformedDropout))
+        return [g for g in informed if g.waits and g.logits.requires_grad]
+
     def followed(self, held: set[nn.Parameter]) -> dict[nn.Parameter, float]:
         """The logits that are held, and the weight of their pull.
 
@@ -151,7 +179,8 @@ class OptimizerFollower:
         return {one: gamma for one, gamma in ours.items() if one in held}
 
     def pull(self, held: set[nn.Parameter], factor: Any) -> None:
-        """Add the penalty to the gradients of the logits that are held.
+        """Add the penalty to the gradients of the logits that are held; take
+        those of logits that wait.
 
         Arguments
         ---------
@@ -161,6 +190,9 @@ class OptimizerFollower:
             What the gradients are still multiplied by, as those of a fused
             optimiser are by a gradient scaler; 1 otherwise.
         """
+        for gate in self.waiting:
+            if gate.logits in held:
+                gate.logits.grad = None
         for logits, gamma in self.followed(held).items():
             if logits.grad is not None:
                 logits.grad.add_(logits * factor, alpha=2.0 * gamma)
@@ -181,6 +213,18 @@ class OptimizerFollower:
         ]
         if learning and learning[-1] in held:
             self.schedule.advance()
+            if self.schedule.step == self.schedule.hold:
+                self._inform()
+
+    def _inform(self) -> None:
+        """Let gates begin that have waited. Every process has heard other
+        speech; one decides for all of them."""
+        gates = self.waiting
+        if gates:
+            take_from_first(gate.importance for gate in gates)
+            begin_together(
+                gates, [gate.importance / gate.cost for gate in gates]
+            )
 
 
 _FOLLOWERS: weakref.WeakSet[OptimizerFollower] = weakref.WeakSet()

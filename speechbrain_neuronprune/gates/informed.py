@@ -4,11 +4,19 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.gates.open_gate import OpenGate
+
+# Of the logits beta that training begins with. Two units of three then have
+# retention probabilities as far from each other as sigmoid(-4) and sigmoid(4).
+SPREAD = 4.0
 
 
 class InformedDropout(OpenGate):
@@ -22,7 +30,9 @@ class InformedDropout(OpenGate):
     it is the loss under masks that are nearly at random that has to tell the
     units apart.
 
-    Arguments are those of ``AdaptiveDropout``.
+    Arguments are those of ``AdaptiveDropout``. ``cost`` is how many parameters
+    one unit owns; where gates follow an optimiser, they are ranked by their
+    importance per parameter.
 
     Example
     -------
@@ -34,10 +44,24 @@ class InformedDropout(OpenGate):
     tensor([[0., 1.]], grad_fn=<StraightThroughBackward>)
     """
 
+    def __init__(self, *shape: int, **options: Any) -> None:
+        super().__init__(*shape, **options)
+        self.cost = 1
+        # For the end of the hold, where the schedule follows an optimiser
+        self.waits = False
+
     @property
     def informed(self) -> bool:
         """Whether the logits learn, or have learned, from ``begin`` on."""
+        if self.schedule.follower is not None:
+            return not self.waits
         return self.logits.requires_grad or self.is_decided
+
+    def wait(self) -> None:
+        """Wait for the end of the hold as a parameter that learns, as which
+        optimisers and data-parallel training have to know the logits."""
+        self.waits = True
+        self.logits.requires_grad_(True)
 
     @torch.no_grad()
     def begin(self, logits: Tensor | None = None) -> None:
@@ -51,10 +75,65 @@ class InformedDropout(OpenGate):
         """
         if logits is not None:
             self.logits.copy_(logits.view_as(self.logits))
+        self.waits = False
         self.logits.requires_grad_(True)
+
+    def recall(self) -> None:
+        """Read what is settled, and whether the hold is over; this asks the
+        device."""
+        super().recall()
+        if self.schedule.follower is not None:
+            holds = self.schedule.step < self.schedule.hold
+            self.waits = holds and not self.is_decided
 
     def mask(self, batch_size: int) -> Tensor:
         """Ones until it has begun, then those of adaptive dropout."""
         if self.informed:
             return AdaptiveDropout.mask(self, batch_size)
-        return super().mask(batch_size)
+        ones = super().mask(batch_size)
+        if self.waits and self.draws:
+            # Data-parallel training expects a gradient, if one of zero.
+            return ones + 0.0 * self.logits
+        return ones
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``x``, ``(..., *shape)``, by one mask per utterance."""
+        if self.informed:
+            return super().forward(x)
+        return UnitGate.forward(self, x)
+
+
+def begin_together(
+    gates: Sequence[InformedDropout],
+    scores: Sequence[Tensor],
+    spread: float = SPREAD,
+) -> None:
+    """Let gates begin with a ranking of all their units together.
+
+    The retention logits become normally distributed around c(t), in the order
+    of the scores, whatever their distribution is: so as c(t) declines, the
+    units of the lowest scores become unlikely first, a few at a time, and the
+    gradients have a word in it only where it is about to be decided.
+
+    Arguments
+    ---------
+    gates : sequence of InformedDropout
+        The gates.
+    scores : sequence of torch.Tensor
+        By gate, (units,), the higher the more worth keeping.
+    spread : float
+        Standard deviation of the logits beta.
+
+    Example
+    -------
+    >>> gate = InformedDropout(3)
+    >>> begin_together([gate], [torch.tensor([5.0, 0.1, 0.7])])
+    >>> gate.beta() - gate.schedule.c()
+    tensor([ 3.8697, -3.8697,  0.0000], grad_fn=<SubBackward0>)
+    """
+    flat = torch.cat([one.detach().flatten().cpu() for one in scores])
+    ranks = flat.argsort().argsort()
+    quantiles = torch.special.ndtri((ranks + 0.5) / len(ranks))
+    sizes = [gate.size for gate in gates]
+    for gate, part in zip(gates, quantiles.split(sizes), strict=True):
+        gate.begin(part * spread / gate.scale)

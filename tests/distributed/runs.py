@@ -23,7 +23,10 @@ from speechbrain_neuronprune import (
 )
 from speechbrain_neuronprune.brains import AdaptiveDropoutASR
 from speechbrain_neuronprune.deploy import finalise
-from speechbrain_neuronprune.processes import join_processes
+from speechbrain_neuronprune.processes import (
+    join_processes,
+    process_number,
+)
 from speechbrain_neuronprune.training.batching import ShortFirstSampler
 from speechbrain_neuronprune.training.checkpoints import AtomicCheckpointer
 from speechbrain_neuronprune.training.dataio import speech_dataset
@@ -171,3 +174,26 @@ def adapt_together(model, folder):
     """The same in several processes."""
     join_processes({"distributed_backend": "gloo"})
     return adapt(model, folder)
+
+
+def follow(gate):
+    """Train data-parallel, without a Brain, each process with other data;
+    gives the logits after every step."""
+    join_processes({"distributed_backend": "gloo"})
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 7), torch.nn.Tanh(), torch.nn.Linear(7, 2)
+    )
+    schedule = RetentionSchedule(hold=3, steps=5)
+    attach_adaptive_dropout(model, schedule, gamma=1e-3, gate=gate)
+    wrapped = torch.nn.parallel.DistributedDataParallel(model.train())
+    optimizer = torch.optim.Adam(wrapped.parameters(), lr=0.01)
+    [dropout] = adaptive_dropouts(model).values()
+    torch.manual_seed(1 + process_number())
+    learned = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        wrapped(torch.randn(4, 3)).square().sum().backward()
+        optimizer.step()
+        learned.append(dropout.logits.detach().clone())
+    return torch.stack(learned)

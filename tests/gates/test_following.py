@@ -11,7 +11,6 @@ from functools import partial
 
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -374,15 +373,6 @@ def test_moved_models_are_followed():
     model.double().float()
     step(model, optimizer)
     assert schedule.step == 1
-
-
-@pytest.fixture
-def process_group(tmp_path):
-    """A group of this process alone."""
-    store = dist.FileStore(str(tmp_path / "store"), 1)
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_wrapped_models_are_followed(process_group):
