@@ -102,7 +102,8 @@ demo-adapt: domain  ## train a CNN, analyse its neurons, adapt it unsupervised
 	$(BIN)/neuronprune analyze $(START)/model --data $(RESULTS) \
 	    --rank mini-corpus/train-clean --home mini-corpus/test-clean \
 	    --domain mini-domain/test --criteria mi,mbp --shares 4,8,12 \
-	    --layers '*linear1' --layers '*linear2' --output $(ANALYSIS)
+	    --layers '*linear1' --layers '*linear2' --window 4 \
+	    --output $(ANALYSIS)
 	$(BIN)/python $(RECIPE)/adapt_hyper_hypo.py \
 	    hparams/adapt_hyper_hypo.yaml --starting_model $(START)/model \
 	    --target_folder $(DOMAIN) --home_folder $(CORPUS) \
