@@ -30,3 +30,20 @@ def added_lines(recipe: str, steps: int) -> str:
         Steps of the schedule.
     """
     return "\n" + re.sub(r"steps: \d+", f"steps: {steps}", additions()[recipe])
+
+
+def informed_lines(hold: int, steps: int) -> str:
+    """Those that make gates begin informed, with a shorter schedule.
+
+    Arguments
+    ---------
+    hold : int
+        Steps of the hold.
+    steps : int
+        Steps of the decline.
+    """
+    text = PAGE.read_text(encoding="utf-8")
+    section = text.partition("## Logits that begin informed")[2]
+    lines = re.search(r"^```yaml\n(.*?)^```$", section, re.M | re.S)[1]
+    lines = re.sub(r"hold: \d+", f"hold: {hold}", lines)
+    return "\n" + re.sub(r"steps: \d+", f"steps: {steps}", lines)

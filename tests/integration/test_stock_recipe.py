@@ -19,7 +19,7 @@ from speechbrain_neuronprune.deploy.experiment import (
     write_compact_experiment,
 )
 from speechbrain_neuronprune.units import count_parameters
-from tests.stock_recipes import additions
+from tests.stock_recipes import additions, informed_lines
 from tests.tiny_stock import RECIPE, batches, train, write_yaml
 
 STEPS = 6  # three epochs of four batches, two of them per step
@@ -133,3 +133,27 @@ def test_at_most_six_lines_gate_each_stock_recipe(recipe, tmp_path):
     gates = adaptive_dropouts(hparams[model])
     assert gates
     assert all(gate.schedule.follower for gate in gates.values())
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_gates_that_begin_informed(tmp_path, stop_at):
+    """Killed before or after they have begun, resumed, compacted."""
+    yaml = write_yaml(tmp_path, informed_lines(hold=2, steps=2))
+    overrides = {"output_folder": str(tmp_path / "run")}
+    with pytest.raises(KeyboardInterrupt):
+        train(yaml, overrides, stop_at=stop_at)
+    brain = train(yaml, overrides)
+    gates = adaptive_dropouts(open_experiment(tmp_path / "run").network)
+    assert schedule_of(brain).step > 2
+    for gate in gates.values():
+        assert gate.informed and gate.logits.unique().numel() == gate.size
+    betas = torch.cat([gate.beta().flatten() for gate in gates.values()])
+    assert 3.0 < betas.std().item() < 6.0
+    experiment = open_experiment(tmp_path / "run")
+    plan = PruningPlan.from_retention(experiment.network)
+    small = write_compact_experiment(experiment, plan, tmp_path / "compact")
+    assert (
+        0
+        < count_parameters(open_experiment(small).network)
+        < (count_parameters(experiment.network))
+    )
