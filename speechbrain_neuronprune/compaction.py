@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.gates.gate import FixedMask
 from speechbrain_neuronprune.layers import form_of, set_gate
 from speechbrain_neuronprune.layers.block import fold_blocks
@@ -19,6 +20,37 @@ from speechbrain_neuronprune.units import (
     count_parameters,
     supported_units,
 )
+
+
+def check_plan(model: nn.Module, plan: Any) -> None:
+    """Refuse what is no plan, or one that does not fit.
+
+    Arguments
+    ---------
+    model : nn.Module
+        Any model.
+    plan : PruningPlan
+        A plan for it; its file or its ``keep`` are none.
+
+    Raises
+    ------
+    PlanError
+        Says what to give, or names the group that does not fit.
+
+    Example
+    -------
+    >>> check_plan(nn.Linear(2, 2), "plan.json")
+    Traceback (most recent call last):
+    ...
+    speechbrain_neuronprune.errors.PlanError: A plan is needed, not a str; ...
+    """
+    if not hasattr(plan, "check"):
+        raise PlanError(
+            f"A plan is needed, not a {type(plan).__name__}; give "
+            "PruningPlan.load(path) of a file, or PruningPlan(keep) of a "
+            "mapping."
+        )
+    plan.check(model)
 
 
 def apply_masks(model: nn.Module, plan: Any) -> nn.Module:
@@ -36,7 +68,7 @@ def apply_masks(model: nn.Module, plan: Any) -> nn.Module:
     nn.Module
         The model itself: the masked dense model.
     """
-    plan.check(model)
+    check_plan(model, plan)
     groups = supported_units(model)
     for name, keep in plan.keep.items():
         set_gate(model, groups[name], FixedMask(keep))
@@ -100,7 +132,7 @@ def compact(model: nn.Module, plan: Any) -> nn.Module:
     >>> count_parameters(encoder), count_parameters(compact(encoder, plan))
     (4576, 2416)
     """
-    plan.check(model)
+    check_plan(model, plan)
     return narrow(_without_gates(model), plan.keep)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.compaction import apply_masks
+from speechbrain_neuronprune.compaction import apply_masks, check_plan
 from speechbrain_neuronprune.errors import PlanError
 from speechbrain_neuronprune.layers import get_gate, set_gate
 from speechbrain_neuronprune.layers.constant import bias_of
@@ -54,7 +54,7 @@ def masked(model: nn.Module, plan: Any) -> Iterator[nn.Module]:
     ...     torch.equal(model(x), model[2].bias.expand(4, 1))
     True
     """
-    plan.check(model)
+    check_plan(model, plan)
     groups = supported_units(model)
     before = {name: get_gate(model, groups[name]) for name in plan.keep}
     try:
@@ -106,7 +106,7 @@ def ablate(
     >>> torch.allclose(ablate(model, plan, means)(x), average, atol=1e-6)
     True
     """
-    plan.check(model)
+    check_plan(model, plan)
     shifts = [] if means is None else _shifts(model, plan, means)
     apply_masks(model, plan)
     _apply(shifts)
@@ -139,7 +139,7 @@ def mean_ablated(
     NeuronPruneError
         As ``ablate``; the model is then unchanged.
     """
-    plan.check(model)
+    check_plan(model, plan)
     shifts = _shifts(model, plan, means)
     before = [(bias, bias.detach().clone()) for bias, _ in shifts]
     with masked(model, plan):

@@ -31,6 +31,7 @@ from speechbrain_neuronprune import (
 )
 from speechbrain_neuronprune.compaction import ParameterCounter, remove_gates
 from speechbrain_neuronprune.errors import PlanError
+from speechbrain_neuronprune.shrinking import shrink
 from speechbrain_neuronprune.units import count_parameters
 from tests.plans import PLANS, make_plan, randomize
 
@@ -326,6 +327,14 @@ def test_a_plan_for_another_model_names_the_group():
         apply_masks(other, plan)
     with pytest.raises(PlanError, match="layers.1"):
         compact(ConformerEncoder(1, 16, 20, 2, kernel_size=5), plan)
+
+
+@pytest.mark.parametrize("change", [apply_masks, compact, shrink])
+@pytest.mark.parametrize("plan", ["plan.json", {}])
+def test_what_is_no_plan_says_what_to_give(change, plan):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    with pytest.raises(PlanError, match=r"give PruningPlan.load\(path\)"):
+        change(model, plan)
 
 
 def test_masks_of_a_part_leave_the_rest_open():

@@ -51,6 +51,9 @@ class DecodingASR(sb.Brain):
         self.distributed_launch = False
         self.recogniser = recogniser
 
+    def print_trainable_parameters(self) -> None:
+        """Nothing: the recogniser is frozen, and what learns is not of it."""
+
     def label(
         self, dataset: Any, views: int = 0, **loader_options: Any
     ) -> dict[str, PseudoLabel]:

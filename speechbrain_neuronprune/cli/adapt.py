@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml.error import YAMLError
 
 from speechbrain_neuronprune.cli.options import (
     as_json_object,
@@ -155,16 +156,26 @@ def _adaptation_hparams(
         "output_folder": output,
     }
     for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{change!r} is not KEY=VALUE")
-        overrides[key] = load_hyperpyyaml(f"value: {value}")["value"]
+        key, value = _key_and_value(change)
+        overrides[key] = value
     with beginning(path):
         with open(path, encoding="utf-8") as file:
             loaded = load_hyperpyyaml(file, overrides)
         check_output(loaded)
         Path(output).mkdir(parents=True, exist_ok=True)
     return loaded
+
+
+def _key_and_value(change: str) -> tuple[str, Any]:
+    key, equals, text = change.partition("=")
+    if not key or not equals:
+        raise click.BadParameter(f"{change!r} is not KEY=VALUE")
+    try:
+        return key, load_hyperpyyaml(f"value: {text}")["value"]
+    except (YAMLError, ValueError) as error:
+        raise click.BadParameter(
+            f"{change!r} has no VALUE that yaml understands"
+        ) from error
 
 
 def _rows(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from speechbrain.inference import EncoderASR
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.processing.features import InputNormalization
@@ -49,9 +50,11 @@ def load_model(
     Raises
     ------
     DataError
-        If the directory is missing, damaged, or one for another interface.
+        If the directory is missing, damaged, or one for another interface, or
+        there is no such device.
     """
     _check_kind(folder)
+    _check_device(device)
     verify_checksums(folder)
     try:
         model = interface.from_hparams(
@@ -84,6 +87,17 @@ def _check_kind(folder: PathLike) -> None:
             "folder named model in the output of a recipe, or one that "
             "neuronprune compact has written."
         )
+
+
+def _check_device(device: str) -> None:
+    """Else the directory would be blamed."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"The device {device} cannot be used ({in_short(error)}); give "
+            "cpu, or one that this machine has."
+        ) from error
 
 
 def _check_modules(folder: PathLike, model: Pretrained) -> None:

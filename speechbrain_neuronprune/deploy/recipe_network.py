@@ -85,6 +85,8 @@ def _resolved(path: str) -> CommentedMap:
     """The file's tree with references resolved and placeholders filled."""
     with open(path, encoding="utf-8") as file:
         raw = YAML().load(file)
+        if not isinstance(raw, CommentedMap):
+            raise ValueError("it is no mapping in yaml")
         file.seek(0)
         unfilled = {
             key: "unknown"

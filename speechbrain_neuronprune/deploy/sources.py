@@ -98,7 +98,7 @@ def open_source(path: str, device: str = "cpu", average: int = 1) -> Source:
         return from_yaml(path)
     keys = read_keys(path)
     if not keys:
-        what = f"has no {RECIPE}" if Path(path).is_dir() else "is none"
+        what = f"has no {RECIPE}" if Path(path).is_dir() else "is no folder"
         raise DataError(
             f"There is no model in {path} (it {what}); give a model "
             "directory, an experiment folder of SpeechBrain, or a yaml file."

@@ -10,6 +10,7 @@ Authors
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{path}: {transcribe(model, path)}", flush=True)
     except NeuronPruneError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads, head for instance, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
+from speechbrain_neuronprune.compaction import check_plan
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.shrinking.dense_form import (
     DenseForm,
@@ -114,7 +115,7 @@ def shrink(
     (torch.Size([3, 2]), torch.Size([4, 2]))
     """
     form = dense_form(model) or DenseForm(model)
-    plan.check(form.model)
+    check_plan(form.model, plan)
     keep = _decision(form, plan)
     size = count_parameters(model)
     if all(keep[name].equal(units) for name, units in form.keep.items()):

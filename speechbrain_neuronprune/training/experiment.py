@@ -14,16 +14,19 @@ from typing import Any
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_neuronprune.errors import TrainingError
+from speechbrain_neuronprune.errors import TrainingError, in_short
 from speechbrain_neuronprune.files import PathLike
 
 logger = get_logger(__name__)
-# hyperpyyaml's: the name, and those that there are
-OVERRIDE = re.compile(r"Override '(\w+)' not found in: (.*)", re.DOTALL)
+# hyperpyyaml's: the name, and those that there are; the name alone; neither
+OVERRIDE = re.compile(r"Override '(.*?)' not found in: (.*)", re.DOTALL)
+UNFILLED = re.compile(r"'(.+)' is a !PLACEHOLDER")
+STRUCTURE = "The structure of the overrides doesn't match"
 
 
 @contextlib.contextmanager
@@ -39,8 +42,9 @@ def beginning(path: PathLike) -> Iterator[None]:
     Raises
     ------
     TrainingError
-        Instead of any ``OSError`` of the block, and of hyperpyyaml's error for
-        an override of what the yaml does not have.
+        Instead of any ``OSError`` of the block, of a yaml that cannot be
+        understood, and of hyperpyyaml's errors for an override of what the
+        yaml does not have, or a placeholder that nobody has filled.
 
     Example
     -------
@@ -52,22 +56,43 @@ def beginning(path: PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(
             f"Cannot read {path} or write the output folder ({error}); "
             "check the yaml's path, or choose an output folder that you may "
             "write to (--output_folder, or --output of neuronprune)."
         ) from error
-    except KeyError as error:
-        found = OVERRIDE.search(str(error))
-        if found is None:
+    except (KeyError, ValueError, YAMLError) as error:
+        sentence = _what_is_wrong(path, error)
+        if sentence is None:
             raise
+        raise TrainingError(sentence) from error
+
+
+def _what_is_wrong(path: PathLike, error: Exception) -> str | None:
+    """What a yaml lacks; None if the error is about something else."""
+    text = str(error)
+    if isinstance(error, YAMLError):
+        return (
+            f"The yaml {path}, or what was given to change it, cannot be "
+            f"understood ({in_short(error)}); correct it."
+        )
+    if found := UNFILLED.search(text):
+        return (
+            f"The yaml {path} has no value of {found[1]} yet; pass "
+            f"--{found[1]}=VALUE."
+        )
+    if STRUCTURE in text:
+        return (
+            f"The yaml {path} cannot be changed so, as it is no mapping, or an "
+            "entry that would get entries is none; give a recipe's yaml."
+        )
+    if found := OVERRIDE.search(text):
         name, there = found[1], re.findall(r"'(\w+)'", found[2])
         like = difflib.get_close_matches(name, there, 1)
         remedy = f"do you mean {like[0]}?" if like else "choose another yaml."
-        raise TrainingError(
-            f"The yaml {path} has no entry {name} to be changed; {remedy}"
-        ) from error
+        return f"The yaml {path} has no entry {name} to be changed; {remedy}"
+    return None
 
 
 def load_hparams(

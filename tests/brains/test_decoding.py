@@ -48,6 +48,11 @@ def brain_that_labels(recogniser, **hparams):
     return DecodingASR(recogniser, hparams)
 
 
+def test_nobody_is_told_that_a_frozen_model_does_not_learn(recogniser, caplog):
+    brain_that_labels(recogniser)
+    assert "trainable" not in caplog.text
+
+
 def test_without_views_nothing_is_augmented(recogniser):
     augment = Louder()
     brain = brain_that_labels(recogniser, wav_augment=augment)

@@ -67,6 +67,8 @@ def test_adapt_replays_other_labelled_speech(adapt, paths, tmp_path):
     ("more", "message"),
     [
         (["--set=model"], "'model' is not KEY=VALUE"),
+        (["--set=layers=["], "'layers=[' has no VALUE"),
+        ([f"--hparams={__file__}"], "cannot be"),
         (["--home-split=dev"], "home splits, but no --home folder"),
         (["--replay-split=dev"], "replay splits, but no --replay folder"),
         (["--hparams=nowhere.yaml"], "Cannot read nowhere.yaml"),

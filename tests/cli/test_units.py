@@ -71,13 +71,15 @@ def test_an_entry_of_a_yaml(call, done, sentence, tmp_path):
 def test_sources_that_are_none(call, sentence, paths, tmp_path):
     message = sentence(call("units", tmp_path / "nowhere"))
     assert message.startswith(f"There is no model in {tmp_path / 'nowhere'}")
+    assert "(it is no folder)" in message
     message = sentence(call("units", tmp_path))
     assert "it has no hyperparams.yaml" in message
     message = sentence(call("units", f"{paths['model']}/model.ckpt"))
     assert "give" in message and "recipe's yaml" in message
     (tmp_path / "hyperparams.yaml").write_text("only words")
-    message = sentence(call("units", tmp_path))
-    assert "is no mapping in yaml" in message
+    for source in (tmp_path, tmp_path / "hyperparams.yaml"):
+        message = sentence(call("units", source))
+        assert "is no mapping in yaml" in message
 
 
 def test_a_pattern_that_matches_nothing(call, sentence, paths):

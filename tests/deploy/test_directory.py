@@ -6,7 +6,9 @@ Authors
 
 import copy
 import hashlib
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -279,6 +281,20 @@ def test_files_are_transcribed(directory, wav, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{wav}: ")
     assert first.split(": ")[1] == second.split(": ")[1]
+
+
+def test_a_reader_may_have_enough(directory, wav, monkeypatch, capsys):
+    end, beginning = os.pipe()
+    os.close(end)
+    with open(beginning, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert transcribe.main([str(directory), str(wav)]) == 1
+    assert "error" not in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_named(directory):
+    with pytest.raises(DataError, match="The device gpu cannot be used"):
+        transcribe.load_model(directory, "gpu")
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path, wav, capsys):

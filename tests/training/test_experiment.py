@@ -166,7 +166,12 @@ def test_debugging_has_a_folder_of_its_own(tmp_path, options, changes):
 
 @pytest.mark.parametrize(
     "name, remedy",
-    [("modle", "do you mean model?"), ("starting_point", "choose another")],
+    [
+        ("modle", "do you mean model?"),
+        ("mo-del", "do you mean model?"),
+        ("starting_point", "choose another"),
+        ("", "choose another"),
+    ],
 )
 def test_an_override_of_nothing_is_named(name, remedy):
     with pytest.raises(TrainingError, match=rf"no entry {name} .*{remedy}"):
@@ -174,9 +179,33 @@ def test_an_override_of_nothing_is_named(name, remedy):
             load_hyperpyyaml("model: B\nseed: 1", {name: "A"})
 
 
-def test_other_errors_of_keys_stay():
-    with pytest.raises(KeyError, match="other"), beginning("adapt.yaml"):
-        {}["other"]
+@pytest.mark.parametrize(
+    "yaml, changes, problem",
+    [
+        ("data_folder: !PLACEHOLDER", None, "no value of data_folder yet; .*="),
+        ("only words", {"seed": 1}, "is no mapping"),
+        ("seed: 1", {"seed": {"of": 1}}, "entry that would get entries"),
+        ("seed: [1", None, "cannot be understood"),
+        ("seed: 1", "seed: [", "what was given to change it, cannot be"),
+    ],
+)
+def test_what_a_yaml_lacks_is_named(yaml, changes, problem):
+    with pytest.raises(TrainingError, match=f"The yaml a.yaml.*{problem}"):
+        with beginning("a.yaml"):
+            load_hyperpyyaml(yaml, changes)
+
+
+def test_a_file_of_anything_else_is_named(tmp_path):
+    path = tmp_path / "model.ckpt"
+    path.write_bytes(b"\x80\x02")
+    with pytest.raises(TrainingError, match=f"Cannot read {path}"):
+        load_hparams(path, {})
+
+
+@pytest.mark.parametrize("kind", [KeyError, ValueError])
+def test_other_errors_stay(kind):
+    with pytest.raises(kind, match="other"), beginning("adapt.yaml"):
+        raise kind("other")
 
 
 def test_a_check_comes_before_the_folder(tmp_path):
