@@ -234,11 +234,12 @@ def dump(recipe: CommentedMap) -> str:
 
 def _without_gates(node: Any) -> Any:
     """What gates were attached to, in place of the attaching, and what was
-    steered in place of the steering."""
+    steered in place of the steering; which may be one in the other."""
     tag = getattr(node, "tag", None)
     if tag is None or not str(tag.value).endswith((ATTACH, STEER)):
         return node
-    return node["model"] if isinstance(node, CommentedMap) else node[0]
+    given = node["model"] if isinstance(node, CommentedMap) else node[0]
+    return _without_gates(given)
 
 
 def _replace(tree: CommentedMap, change: Callable[[Any], Any]) -> None:

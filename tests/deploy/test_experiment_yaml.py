@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 
 from speechbrain_neuronprune.deploy.experiment_yaml import (
@@ -40,8 +40,9 @@ def test_wrapped_models_are_unwrapped(attached, tmp_path):
     assert load_hyperpyyaml(made)["model"].weight.shape == (3, 2)
 
 
+@pytest.mark.parametrize("resolved", [False, True])
 @pytest.mark.parametrize("named", [False, True])
-def test_a_compact_experiment_is_not_steered(named, tmp_path):
+def test_a_compact_experiment_is_not_steered(named, resolved, tmp_path):
     """Its model has no gates."""
     network = f"{ATTACH} [{LINEAR}, {SCHEDULE} {{}}]"
     steer = "!apply:speechbrain_neuronprune.steer_size"
@@ -50,8 +51,10 @@ def test_a_compact_experiment_is_not_steered(named, tmp_path):
         if named
         else f"steered: {steer} [!ref <model>, 0.5]\n"
     )
+    if resolved:  # as SpeechBrain copies it where options were given
+        text = resolve_references(text).getvalue()
     made = compact_recipe(text, "model", "checkpointer", tmp_path)
-    assert "steer_size" not in made
+    assert "steer_size" not in made and "attach_adaptive" not in made
     hparams = load_hyperpyyaml(made.partition("narrowed:")[0])
     assert hparams["steered"] is hparams["model"]
 

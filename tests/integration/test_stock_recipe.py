@@ -22,6 +22,11 @@ from speechbrain_neuronprune.units import count_parameters
 from tests.stock_recipes import additions, informed_lines
 from tests.tiny_stock import RECIPE, batches, train, write_yaml
 
+STEERED = """
+steered: !apply:speechbrain_neuronprune.steer_size
+    model: !ref <gated>
+    target_parameters: 0.8
+"""
 STEPS = 6  # three epochs of four batches, two of them per step
 
 
@@ -137,8 +142,9 @@ def test_at_most_six_lines_gate_each_stock_recipe(recipe, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [1, 3])
 def test_gates_that_begin_informed(tmp_path, stop_at):
-    """Killed before or after they have begun, resumed, compacted."""
-    yaml = write_yaml(tmp_path, informed_lines(hold=2, steps=2))
+    """Killed before or after they have begun, resumed, compacted; steered."""
+    lines = informed_lines(hold=2, steps=2) + STEERED
+    yaml = write_yaml(tmp_path, lines)
     overrides = {"output_folder": str(tmp_path / "run")}
     with pytest.raises(KeyboardInterrupt):
         train(yaml, overrides, stop_at=stop_at)
@@ -151,9 +157,7 @@ def test_gates_that_begin_informed(tmp_path, stop_at):
     assert 3.0 < betas.std().item() < 6.0
     experiment = open_experiment(tmp_path / "run")
     plan = PruningPlan.from_retention(experiment.network)
-    small = write_compact_experiment(experiment, plan, tmp_path / "compact")
-    assert (
-        0
-        < count_parameters(open_experiment(small).network)
-        < (count_parameters(experiment.network))
-    )
+    folder = write_compact_experiment(experiment, plan, tmp_path / "compact")
+    small = open_experiment(folder).network
+    assert count_parameters(small) < count_parameters(experiment.network)
+    assert not adaptive_dropouts(small)
