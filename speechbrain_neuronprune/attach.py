@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from speechbrain_neuronprune.errors import UnitsError
+from speechbrain_neuronprune.errors import TrainingError, UnitsError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
 from speechbrain_neuronprune.gates.informed import InformedDropout
@@ -66,7 +66,7 @@ def attach_adaptive_dropout(
         If the model holds no units that can be gated.
     TrainingError
         If ``gamma`` is no number >= 0, or is given with gates of the kind
-        ``InformedDropout`` and a schedule that does not hold.
+        ``InformedDropout`` and a schedule that no longer holds.
 
     Example
     -------
@@ -96,6 +96,7 @@ def attach_adaptive_dropout(
         for group in groups.values()
     ]
     if gamma is not None:
+        _refuse_no_hold(gates, schedule)
         follow_optimizer(schedule, gates, gamma)
     for group, one in zip(groups.values(), gates, strict=True):
         if isinstance(one, InformedDropout):
@@ -104,6 +105,19 @@ def attach_adaptive_dropout(
     for module in model.modules():
         use_quick_dropout(module)
     return model
+
+
+def _refuse_no_hold(
+    gates: list[AdaptiveDropout], schedule: RetentionSchedule
+) -> None:
+    informed = any(isinstance(gate, InformedDropout) for gate in gates)
+    if informed and schedule.step >= schedule.hold:
+        raise TrainingError(
+            "Informed gates note what matters while c(t) holds, and this "
+            f"schedule holds for {schedule.hold} steps, of which "
+            f"{schedule.step} are taken; give RetentionSchedule a longer "
+            "hold, or AdaptiveDropout as the gate."
+        )
 
 
 def adaptive_dropouts(model: nn.Module) -> dict[str, AdaptiveDropout]:

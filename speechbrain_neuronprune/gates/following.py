@@ -70,8 +70,7 @@ def follow_optimizer(
     Raises
     ------
     TrainingError
-        If gamma is negative or not finite, or gates would wait for the end of
-        a hold of 0 steps.
+        If gamma is negative or not finite.
 
     Example
     -------
@@ -90,18 +89,12 @@ def follow_optimizer(
             "number >= 0."
         )
     gates = list(gates)
-    waiting = [gate for gate in gates if isinstance(gate, InformedDropout)]
-    if waiting and schedule.hold < 1:
-        raise TrainingError(
-            "Informed gates note what matters while c(t) holds, and this "
-            "schedule holds for 0 steps; give RetentionSchedule a hold, or "
-            "AdaptiveDropout as the gate."
-        )
     if schedule.follower is None:
         schedule.follower = OptimizerFollower(schedule)
     schedule.follower.add(gates, float(gamma))
-    for gate in waiting:
-        gate.wait()
+    for gate in gates:
+        if isinstance(gate, InformedDropout):
+            gate.wait()
 
 
 class OptimizerFollower:

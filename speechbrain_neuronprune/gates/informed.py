@@ -58,10 +58,11 @@ class InformedDropout(OpenGate):
         return self.logits.requires_grad or self.is_decided
 
     def wait(self) -> None:
-        """Wait for the end of the hold as a parameter that learns, as which
-        optimisers and data-parallel training have to know the logits."""
-        self.waits = True
-        self.logits.requires_grad_(True)
+        """Wait for the end of the hold, if it is not over, as a parameter that
+        learns: optimisers and data-parallel training have to know it as one."""
+        self.recall()
+        if self.waits:
+            self.logits.requires_grad_(True)
 
     @torch.no_grad()
     def begin(self, logits: Tensor | None = None) -> None:

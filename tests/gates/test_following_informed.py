@@ -27,6 +27,7 @@ from speechbrain_neuronprune.informing import (
     inform,
     noted_importance,
 )
+from speechbrain_neuronprune.shrinking import grow, shrink
 
 HOLD = 3
 
@@ -171,5 +172,23 @@ def test_a_size_is_steered_to():
 
 
 def test_nothing_is_noted_in_a_hold_of_no_steps():
-    with pytest.raises(TrainingError, match="holds for 0 steps; give Ret"):
+    with pytest.raises(TrainingError, match="holds for 0 steps, of which 0"):
         make(hold=0)
+
+
+@pytest.mark.parametrize("steps", [HOLD - 1, HOLD + 1])
+def test_a_model_that_shrinks_and_grows_goes_on(steps):
+    """Its gates still wait, or have begun."""
+    model, _ = make()
+    optimizer = torch.optim.Adam(model.parameters())
+    train(model, optimizer, steps)
+    shrink(model, PruningPlan({"0": torch.arange(7) < 4}), [optimizer])
+    train(model, optimizer, 1)
+    assert [gate.size for gate in gates_of(model)] == [4, 5]
+    assert all(gate.informed for gate in gates_of(model))
+    grow(model)
+    assert all(gate.informed for gate in gates_of(model))
+    before = [gate.logits.clone() for gate in gates_of(model)]
+    train(model, optimizer, 1)
+    for gate, logits in zip(gates_of(model), before, strict=True):
+        assert (gate.logits != logits).any()
