@@ -22,11 +22,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 
 import torch
-from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
-from speechbrain.nnet.attention import RelPosEncXL
+from encoders import ATTENTION, SIZES, Size, build_encoder, example
 from timing import set_up, timing_parser, verdict, write_results
 from torch import Tensor, nn
 
@@ -41,29 +40,12 @@ from speechbrain_neuronprune.layers import set_gate
 from speechbrain_neuronprune.report.cost import compare_latency, paired_ratio
 
 BAR = 1.05
-ATTENTION = ("RelPosMHAXL", "RoPEMHA")
-
-
-@dataclass(frozen=True)
-class Size:
-    """An encoder, and the batch that it trains on."""
-
-    layers: int
-    d_model: int
-    d_ffn: int
-    heads: int
-    kernel: int
-    batch: int
-    frames: int
-    rounds: int
-
-
-SIZES = {
-    "tiny": Size(1, 16, 32, 2, 3, batch=2, frames=10, rounds=3),
-    "4x96": Size(4, 96, 384, 4, 15, batch=16, frames=60, rounds=60),
-    # A feed-forward width of 4 * d_model; conformer_small.yaml has 1024.
-    "12x144": Size(12, 144, 576, 4, 31, batch=8, frames=100, rounds=30),
-    "17x512": Size(17, 512, 2048, 8, 31, batch=2, frames=100, rounds=9),
+# Utterances of a batch, their frames, and rounds
+BATCHES = {
+    "tiny": (2, 10, 3),
+    "4x96": (16, 60, 60),
+    "12x144": (8, 100, 30),
+    "17x512": (2, 100, 9),
 }
 
 
@@ -82,19 +64,6 @@ class DropoutGate(UnitGate):
     def keep(self) -> Tensor:
         """Evaluation keeps every unit."""
         return self.ones[0].bool()
-
-
-def build_encoder(size: Size, attention: str) -> ConformerEncoder:
-    """Build the stock encoder, without dropout."""
-    return ConformerEncoder(
-        num_layers=size.layers,
-        d_model=size.d_model,
-        d_ffn=size.d_ffn,
-        nhead=size.heads,
-        kernel_size=size.kernel,
-        attention_type=attention,
-        dropout=0.0,
-    )
 
 
 def put_dropout(encoder: nn.Module, probability: float) -> None:
@@ -134,13 +103,13 @@ def training_step(
 
 
 def build_steps(
-    size: Size, attention: str, probability: float, device: str
+    size: Size, batch: int, attention: str, probability: float, device: str
 ) -> dict[str, Callable[[], None]]:
     """Return the training steps that are compared."""
-    source = torch.randn(size.batch, size.frames, size.d_model, device=device)
-    batch = {"src": source}
-    if attention == "RelPosMHAXL":
-        batch["pos_embs"] = RelPosEncXL(size.d_model).to(device)(source)
+    arguments = {
+        name: value.to(device)
+        for name, value in example(size, attention, batch).items()
+    }
     plain, dropout, gates = (
         build_encoder(size, attention).to(device).train() for _ in range(3)
     )
@@ -148,9 +117,9 @@ def build_steps(
     schedule = RetentionSchedule().to(device)
     attach_adaptive_dropout(gates, schedule)
     return {
-        "plain": training_step(plain, batch),
-        "dropout": training_step(dropout, batch),
-        "gates": training_step(gates, batch, schedule),
+        "plain": training_step(plain, arguments),
+        "dropout": training_step(dropout, arguments),
+        "gates": training_step(gates, arguments, schedule),
     }
 
 
@@ -163,14 +132,16 @@ def benchmark(
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict:
     """Measure one size with one kind of attention; return a row."""
-    size = SIZES[name]
-    steps = build_steps(size, attention, probability, device)
-    times = compare_latency(steps, rounds or size.rounds, clock=clock)
+    batch, frames, usual = BATCHES[name]
+    rounds = rounds or usual
+    size = replace(SIZES[name], frames=frames, rounds=rounds)
+    steps = build_steps(size, batch, attention, probability, device)
+    times = compare_latency(steps, rounds, clock=clock)
     return {
         "size": name,
         "attention": attention,
+        "batch": batch,
         **asdict(size),
-        "rounds": rounds or size.rounds,
         "median_ms": {k: statistics.median(v) for k, v in times.items()},
         "gates_over_dropout": paired_ratio(times, "gates", "dropout"),
         "gates_over_plain": paired_ratio(times, "gates", "plain"),

@@ -48,11 +48,7 @@ def test_dropout_stands_at_the_five_places(script, attention):
     for module in encoder.modules():
         if isinstance(module, nn.Dropout) and module.p == 0.5:
             module.register_forward_hook(lambda m, *_: drops.append(m))
-    source = torch.randn(1, 6, size.d_model)
-    positions = None
-    if attention == "RelPosMHAXL":
-        positions = script.RelPosEncXL(size.d_model)(source)
-    encoder.train()(source, pos_embs=positions)
+    encoder.train()(**script.example(size, attention))
     assert len(drops) == 5
     assert len({id(module) for module in drops}) == 5
 
