@@ -19,7 +19,7 @@ RULES = {
     "round_to": "count",
     "balance_heads": "switch",
     "steer_size": "switch",
-    "inform_spread": "number",
+    "inform_spread": "size",
     "settle_step": "steps or null",
     "shrink": "switch",
     "shrink_every": "steps or null",
@@ -30,6 +30,7 @@ RULES = {
 WORDS = {
     "optimizer": "the optimiser of the logits, such as !name:torch.optim.Adam",
     "number": "a number",
+    "size": "a number above 0",
     "count": "a whole number from 1",
     "steps": "a whole number from 0",
     "switch": "True or False",
@@ -82,4 +83,4 @@ def _is(kind: str, value: Any) -> bool:
         return isinstance(value, Integral) and value >= 1
     if kind == "steps":  # a yaml that computes them may give 120.0
         return value >= 0 and value % 1 == 0
-    return math.isfinite(value)
+    return math.isfinite(value) and (kind != "size" or value > 0)

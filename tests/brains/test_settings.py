@@ -34,6 +34,7 @@ def settings(**given):
         ("round_to", 0),
         ("round_to", None),
         ("inform_spread", None),
+        ("inform_spread", -1),  # would keep the worst
         ("shrink_below", "0.01"),
         ("steer_size", "False"),
         ("balance_heads", "no"),
