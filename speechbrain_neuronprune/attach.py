@@ -11,6 +11,7 @@ from torch import nn
 from speechbrain_neuronprune.errors import TrainingError, UnitsError
 from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
 from speechbrain_neuronprune.gates.following import follow_optimizer
+from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.gates.informed import InformedDropout
 from speechbrain_neuronprune.gates.schedule import RetentionSchedule
 from speechbrain_neuronprune.layers import get_gate, set_gate
@@ -99,12 +100,17 @@ def attach_adaptive_dropout(
         _refuse_no_hold(gates, schedule)
         follow_optimizer(schedule, gates, gamma)
     for group, one in zip(groups.values(), gates, strict=True):
-        if isinstance(one, InformedDropout):
-            one.cost = group.parameters_per_unit
+        _forget(get_gate(model, group))
         set_gate(model, group, one)
     for module in model.modules():
         use_quick_dropout(module)
     return model
+
+
+def _forget(gate: UnitGate | None) -> None:
+    """One that is replaced may be held by somebody; nobody shall follow it."""
+    if isinstance(gate, AdaptiveDropout) and gate.schedule.follower is not None:
+        gate.schedule.follower.forget(gate)
 
 
 def _refuse_no_hold(

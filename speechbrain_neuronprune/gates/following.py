@@ -54,7 +54,8 @@ def follow_optimizer(
     Gates of the kind ``InformedDropout`` begin by themselves when the hold is
     over, ranked together. Until then their gradients, which are zero, are
     taken away before each step, so that the optimiser begins with them when
-    they do.
+    they do. With several optimisers, those that step after the one that sets
+    the pace begin a step earlier.
 
     Arguments
     ---------
@@ -70,7 +71,8 @@ def follow_optimizer(
     Raises
     ------
     TrainingError
-        If gamma is negative or not finite.
+        If gamma is negative or not finite. A later step raises it if gates
+        are to begin that have noted nothing.
 
     Example
     -------
@@ -94,7 +96,7 @@ def follow_optimizer(
     schedule.follower.add(gates, float(gamma))
     for gate in gates:
         if isinstance(gate, InformedDropout):
-            gate.wait()
+            gate.follow()
 
 
 class OptimizerFollower:
@@ -128,7 +130,7 @@ class OptimizerFollower:
 
     def _enrol(self) -> None:
         _register_hooks()
-        _FOLLOWERS.add(self)
+        _FOLLOWERS[self] = None
 
     def add(self, gates: Iterable[AdaptiveDropout], gamma: float) -> None:
         """Let more gates be pulled.
@@ -140,7 +142,23 @@ class OptimizerFollower:
         gamma : float
             The weight of their penalty.
         """
-        self._gates += [(weakref.ref(gate), gamma) for gate in gates]
+        places = {id(g()): n for n, (g, _) in enumerate(self._gates)}
+        for gate in gates:
+            entry = weakref.ref(gate), gamma
+            if id(gate) in places:
+                self._gates[places[id(gate)]] = entry
+            else:
+                self._gates.append(entry)
+
+    def forget(self, gate: AdaptiveDropout) -> None:
+        """Follow a gate no more that another one has replaced.
+
+        Arguments
+        ---------
+        gate : AdaptiveDropout
+            It may be known elsewhere, and so not be gone.
+        """
+        self._gates = [one for one in self._gates if one[0]() is not gate]
 
     @property
     def pulls(self) -> list[tuple[AdaptiveDropout, float]]:
@@ -206,21 +224,30 @@ class OptimizerFollower:
         ]
         if learning and learning[-1] in held:
             self.schedule.advance()
-            if self.schedule.step == self.schedule.hold:
-                self._inform()
+            if self.schedule.step >= self.schedule.hold:
+                self._inform(self.waiting)
 
-    def _inform(self) -> None:
+    def _inform(self, gates: list[InformedDropout]) -> None:
         """Let gates begin that have waited. Every process has heard other
         speech; one decides for all of them."""
-        gates = self.waiting
-        if gates:
-            take_from_first(gate.importance for gate in gates)
-            begin_together(
-                gates, [gate.importance / gate.cost for gate in gates]
+        if not gates:
+            return
+        take_from_first(gate.importance for gate in gates)
+        silent = sum(not gate.importance.any() for gate in gates)
+        if silent:
+            raise TrainingError(
+                f"{silent} of {len(gates)} informed gates have noted nothing "
+                "while c(t) held, as their layers were frozen, in evaluation "
+                "or not used; let RetentionSchedule hold for longer than "
+                "that, or leave these layers out with targets."
             )
+        begin_together(gates, [gate.importance / gate.cost for gate in gates])
 
 
-_FOLLOWERS: weakref.WeakSet[OptimizerFollower] = weakref.WeakSet()
+# In the order of their making, which all processes share
+_FOLLOWERS: weakref.WeakKeyDictionary[OptimizerFollower, None] = (
+    weakref.WeakKeyDictionary()
+)
 
 # The optimisers that are stepping now, without those that they step in turn.
 _STEPPING: weakref.WeakSet[Optimizer] = weakref.WeakSet()

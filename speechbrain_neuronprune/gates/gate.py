@@ -25,6 +25,7 @@ class UnitGate(nn.Module):
     """
 
     is_gate = True  # its parameters are not the model's
+    cost = 1  # parameters that a unit owns where the gate stands
 
     def __init__(self, *shape: int, batch_dim: int = 0) -> None:
         super().__init__()

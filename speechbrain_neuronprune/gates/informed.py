@@ -5,12 +5,14 @@ Authors
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.adaptive_dropout import (
+    CERTAIN,
+    AdaptiveDropout,
+)
 from speechbrain_neuronprune.gates.gate import UnitGate
 from speechbrain_neuronprune.gates.open_gate import OpenGate
 
@@ -30,9 +32,7 @@ class InformedDropout(OpenGate):
     it is the loss under masks that are nearly at random that has to tell the
     units apart.
 
-    Arguments are those of ``AdaptiveDropout``. ``cost`` is how many parameters
-    one unit owns; where gates follow an optimiser, they are ranked by their
-    importance per parameter.
+    Arguments are those of ``AdaptiveDropout``.
 
     Example
     -------
@@ -44,23 +44,25 @@ class InformedDropout(OpenGate):
     tensor([[0., 1.]], grad_fn=<StraightThroughBackward>)
     """
 
-    def __init__(self, *shape: int, **options: Any) -> None:
-        super().__init__(*shape, **options)
-        self.cost = 1
-        # For the end of the hold, where the schedule follows an optimiser
-        self.waits = False
+    follows = False  # an optimiser, which lets it begin
+    waits = False  # for that; the host's memory of what the logits tell
 
     @property
     def informed(self) -> bool:
         """Whether the logits learn, or have learned, from ``begin`` on."""
-        if self.schedule.follower is not None:
+        if self.follows:
             return not self.waits
         return self.logits.requires_grad or self.is_decided
 
-    def wait(self) -> None:
-        """Wait for the end of the hold, if it is not over, as a parameter that
-        learns: optimisers and data-parallel training have to know it as one."""
-        self.recall()
+    def follow(self) -> None:
+        """Wait for an optimiser to take the last step of the hold. The logits
+        are known as a parameter that learns, to it and to data-parallel
+        training."""
+        self.follows = True
+        if self.logits.is_meta:
+            self.waits = True
+        else:
+            self.recall()
         if self.waits:
             self.logits.requires_grad_(True)
 
@@ -75,17 +77,25 @@ class InformedDropout(OpenGate):
             when a run is resumed.
         """
         if logits is not None:
-            self.logits.copy_(logits.view_as(self.logits))
+            new = logits.view_as(self.logits).to(self.logits)
+            self.logits.copy_(torch.where(self._left, self.logits, new))
         self.waits = False
         self.logits.requires_grad_(True)
 
     def recall(self) -> None:
-        """Read what is settled, and whether the hold is over; this asks the
-        device."""
+        """Read from the logits what is settled, and whether they have begun;
+        this asks the device."""
         super().recall()
-        if self.schedule.follower is not None:
-            holds = self.schedule.step < self.schedule.hold
-            self.waits = holds and not self.is_decided
+        untouched = (self.logits.detach() == 0) | self._left
+        self.waits = (
+            self.follows and not self.is_decided and bool(untouched.all())
+        )
+
+    @property
+    def _left(self) -> Tensor:
+        """The units that have left a model that shrinks, for good: no settled
+        logit is that low."""
+        return self.scale * self.logits.detach() < -10.0 * CERTAIN
 
     def mask(self, batch_size: int) -> Tensor:
         """Ones until it has begun, then those of adaptive dropout."""

@@ -59,4 +59,12 @@ class OpenGate(AdaptiveDropout):
         change = (gradient.abs() * len(gradient)).mean(0)
         # The scaler of fp16 skips such a step, and tries a lower scale.
         change = torch.where(change.isfinite(), change, self.importance)
-        self.importance.lerp_(change, 1.0 - MEMORY)
+        self.importance.lerp_(change.to(self.importance.dtype), 1.0 - MEMORY)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *others: Any
+    ) -> None:
+        # A run may have begun with gates that note nothing.
+        if f"{prefix}logits" in state_dict:
+            state_dict.setdefault(f"{prefix}importance", self.importance)
+        super()._load_from_state_dict(state_dict, prefix, *others)

@@ -92,5 +92,6 @@ def set_gate(model: nn.Module, group: UnitGroup, gate: UnitGate | None) -> None:
     changed = form_of(layer).set_gate(layer, group, gate)
     if gate is not None:
         gate.to(next(layer.parameters()).device).train(layer.training)
+        gate.cost = group.parameters_per_unit
     if changed is not layer:
         model.set_submodule(group.layer, changed)

@@ -47,9 +47,13 @@ def regrow(live: nn.Module, form: DenseForm) -> None:
     for path, module in live.named_modules():
         parent = path.rpartition(".")[0]
         module.training = modes.setdefault(path, modes[parent])
+    groups = supported_units(live)
     for name, gate in adaptive_dropouts(live).items():
+        gate.cost = groups[name].parameters_per_unit
         if name in form.pulls:
+            learns = gate.logits.requires_grad
             follow_optimizer(gate.schedule, [gate], form.pulls[name])
+            gate.logits.requires_grad_(learns)
     live.load_state_dict(state)
 
 
