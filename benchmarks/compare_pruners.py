@@ -125,6 +125,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 # About what is left of the dense model without any feed-forward unit
 FEED_FORWARD_ONLY = 0.35
+WORST_SHOWN = 2.5  # in pictures, times the lowest error rate
 FAITHFUL = {"hold_steps": 0.0, "decline_steps": 0.5}  # shares of the steps
 AT_ONCE = {"hold_steps": 0, "decline_steps": 1, "settle_step": 1}
 
@@ -454,6 +455,10 @@ def plot(rows: list[dict[str, Any]], path: Path, unit: str = "word") -> None:
                     color=colour,
                     label=method,
                 )
+            # One that fails would flatten all others
+            least = min(row[split]["mean"] for row in rows)
+            top = min(axis.get_ylim()[1], WORST_SHOWN * least)
+            axis.set_ylim(top=top)
             axis.set_title(split)
             axis.set_xlabel("parameters, % of dense")
             axis.set_ylabel(f"{unit} error rate, %")
