@@ -14,7 +14,6 @@ from speechbrain_neuronprune.gates.informed import (
     InformedDropout,
     begin_together,
 )
-from speechbrain_neuronprune.units import supported_units
 
 
 def informed_dropouts(model: nn.Module) -> dict[str, InformedDropout]:
@@ -51,9 +50,8 @@ def noted_importance(model: nn.Module) -> dict[str, Tensor]:
         By group, (units,), on the CPU: to the first order what the loss would
         change without the unit, per parameter of its own.
     """
-    groups = supported_units(model)
     return {
-        name: gate.importance.flatten().cpu() / groups[name].parameters_per_unit
+        name: gate.worth.cpu()
         for name, gate in adaptive_dropouts(model).items()
     }
 

@@ -47,6 +47,9 @@ def _recall(gate: "AdaptiveDropout", keys: Any) -> None:
 
 # Far outside of what the noise reaches (|eps| < 17): no draw is random.
 CERTAIN = 100.0
+# Of units that have left a model that shrinks. Farther away than whatever
+# settles or steers takes the logits of others.
+GONE = -1e4
 
 
 class AdaptiveDropout(AbsentInStock, UnitGate):

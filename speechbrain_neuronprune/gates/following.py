@@ -241,7 +241,7 @@ class OptimizerFollower:
                 "or not used; let RetentionSchedule hold for longer than "
                 "that, or leave these layers out with targets."
             )
-        begin_together(gates, [gate.importance / gate.cost for gate in gates])
+        begin_together(gates, [gate.worth for gate in gates])
 
 
 # In the order of their making, which all processes share

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_neuronprune.gates.adaptive_dropout import (
-    CERTAIN,
+    GONE,
     AdaptiveDropout,
 )
 from speechbrain_neuronprune.gates.gate import UnitGate
@@ -93,9 +93,8 @@ class InformedDropout(OpenGate):
 
     @property
     def _left(self) -> Tensor:
-        """The units that have left a model that shrinks, for good: no settled
-        logit is that low."""
-        return self.scale * self.logits.detach() < -10.0 * CERTAIN
+        """The units that have left a model that shrinks, for good."""
+        return self.scale * self.logits.detach() < GONE / 2
 
     def mask(self, batch_size: int) -> Tensor:
         """Ones until it has begun, then those of adaptive dropout."""

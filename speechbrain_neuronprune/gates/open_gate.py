@@ -40,6 +40,11 @@ class OpenGate(AdaptiveDropout):
         self.logits.requires_grad_(False)  # no process shall wait for them
         self.register_buffer("importance", torch.zeros(self.shape))
 
+    @property
+    def worth(self) -> Tensor:
+        """The importance of each unit per parameter that it owns, (units,)."""
+        return self.importance.flatten() / self.cost
+
     def mask(self, batch_size: int) -> Tensor:
         """Ones, until it is settled."""
         if not self.draws:

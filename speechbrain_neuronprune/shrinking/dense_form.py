@@ -18,7 +18,10 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.attach import adaptive_dropouts
 from speechbrain_neuronprune.compaction import shapes_of
-from speechbrain_neuronprune.gates.adaptive_dropout import AdaptiveDropout
+from speechbrain_neuronprune.gates.adaptive_dropout import (
+    GONE,
+    AdaptiveDropout,
+)
 from speechbrain_neuronprune.layers import set_gate
 from speechbrain_neuronprune.shrinking.origins import (
     Origin,
@@ -27,10 +30,6 @@ from speechbrain_neuronprune.shrinking.origins import (
     trace,
 )
 from speechbrain_neuronprune.units import supported_units
-
-# Logits of units that have left, in units of beta. Farther away than whatever
-# settles or steers takes the logits of others.
-GONE = -1e4
 
 
 class DenseForm:
