@@ -5,7 +5,8 @@ Claim: attention with relative positions takes at most 0.80 of the time of
 SpeechBrain's at equal width, dense or compact. SpeechBrain's layer and ours
 have the same weights and take turns on one utterance of 10 s or 30 s; the
 ratio is the median of those within the rounds. Compact widths are even, since
-the stock layers know no others.
+the stock layers know no others. With ``--compile``, ours are compiled by
+torch.compile first.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -14,8 +15,10 @@ Authors
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import torch
+from compiling import begin_compiling, compiled
 from encoders import ATTENTION, SIZES, bind, build_encoder
 from speechbrain.nnet.attention import RelPosEncXL
 from timing import against_stock, set_up, timing_parser, verdict, write_results
@@ -62,14 +65,14 @@ def layers(size: str, attention: str, share: float) -> dict[str, nn.Module]:
     return {attention: block.mha_layer, "convolution": block.convolution_module}
 
 
-def call(layer: nn.Module, kind: str, x: torch.Tensor) -> Callable:
-    """Return a function that runs a layer as an encoder's block does."""
+def given_to(kind: str, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the arguments that a layer gets from an encoder's block."""
     if kind == "convolution":
-        return bind(layer, {"x": x})
+        return {"x": x}
     given = {"query": x, "key": x, "value": x}
     if kind == "RelPosMHAXL":
         given["pos_embs"] = RelPosEncXL(x.shape[-1])(x)
-    return bind(layer, given)
+    return given
 
 
 @torch.no_grad()
@@ -80,13 +83,19 @@ def measure(
     frames: int,
     rounds: int,
     clock: Callable[[], float],
+    compiling: bool = False,
 ) -> list[dict]:
     """Measure the layers of one width on one length; return a row each."""
     x = torch.randn(1, frames, SIZES[size].d_model)
     rows = []
     for kind, ours in layers(size, attention, share).items():
-        calls = (call(stock_form(ours), kind, x), call(ours, kind, x))
+        stock, given = stock_form(ours), given_to(kind, x)
+        if compiling:
+            begin_compiling(given.values())
+            ours = compiled(ours)
+        calls = (bind(stock, given), bind(ours, given))
         row = {"size": size, "layer": kind, "share": share, "frames": frames}
+        row |= {"compiled": compiling}
         rows.append(row | against_stock(*calls, rounds, clock))
     return rows
 
@@ -110,6 +119,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         name="attention_speed",
     )
     parser.add_argument("--frames", type=int, nargs="+", default=FRAMES)
+    parser.add_argument("--compile", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -118,15 +128,13 @@ def benchmark(
 ) -> list[dict]:
     """Measure whatever the options name; print and return the rows."""
     rows = []
-    for size in options.sizes:
-        for attention in ATTENTION:
-            for share in SHARES:
-                for frames in options.frames:
-                    width = (size, attention, share, frames)
-                    new = measure(*width, options.rounds or ROUNDS, clock)
-                    rows.extend(new)
-                    for row in new:
-                        print_row(row)
+    rounds = options.rounds or ROUNDS
+    widths = product(options.sizes, ATTENTION, SHARES, options.frames)
+    for width in widths:
+        new = measure(*width, rounds, clock, options.compile)
+        rows.extend(new)
+        for row in new:
+            print_row(row)
     return rows
 
 

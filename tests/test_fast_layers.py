@@ -6,6 +6,7 @@ Authors
 
 import copy
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -165,7 +166,8 @@ def test_inference_mode_leaves_the_model_trainable(encoder):
 
 @pytest.mark.parametrize("kept", ["all", "some"])
 @pytest.mark.parametrize("attention", KINDS[:2])
-def test_one_graph_for_all_lengths(make_encoder, attention, kept):
+def test_two_graphs_for_all_lengths(make_encoder, attention, kept):
+    """One for the first, and one for all others."""
     graphs = []
 
     def count(graph, _):
@@ -178,14 +180,31 @@ def test_one_graph_for_all_lengths(make_encoder, attention, kept):
         model = compact(model, random_plan(model))
     model = use_fast_layers(model)
     torch._dynamo.reset()
-    compiled = torch.compile(model, backend=count, dynamic=True)
-    for length in (25, 10, 40):
+    compiled = torch.compile(model, backend=count)
+    for length in (25, 10, 40, 17, 25):
         given = arguments(model, length)
         with torch.no_grad():
             torch.testing.assert_close(
                 compiled(**given)[0], model(**given)[0], atol=1e-5, rtol=1e-5
             )
-    assert len(graphs) == 1
+    assert len(graphs) == 2
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_what_is_compiled_computes_the_same(make_encoder):
+    """As docs/deployment.md has it: to C++, for all lengths."""
+    torch.manual_seed(2)
+    encoder = make_encoder(num_layers=1)
+    small = compact(encoder, random_plan(encoder))
+    lengths = [arguments(encoder, length) for length in (25, 10, 40)]
+    with torch.no_grad():
+        expected = [small(**given)[0] for given in lengths]
+        torch._dynamo.reset()
+        small.compile(options={"cpp_wrapper": True})
+        for given, one in zip(lengths, expected, strict=True):
+            torch.testing.assert_close(
+                small(**given)[0], one, atol=1e-5, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("attention", KINDS[:2])

@@ -41,5 +41,25 @@ def test_both_have_the_same_work(script, attention, share):
         assert type(stock).__module__.startswith("speechbrain.")
         if kind == "RoPEMHA" and share < 1.0:
             continue
-        outputs = [script.call(layer, kind, x)() for layer in (stock, ours)]
+        given = script.given_to(kind, x)
+        outputs = [layer(**given) for layer in (stock, ours)]
         torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
+
+
+def test_ours_may_be_compiled(script, tmp_path, monkeypatch):
+    asked = []
+
+    def compiler(layer):
+        asked.append(type(layer).__module__)
+        return layer
+
+    monkeypatch.setattr(script, "compiled", compiler)
+    output = tmp_path / "attention_speed.json"
+    script.main(
+        ["--sizes", "tiny", "--rounds", "1", "--frames", "7", "--compile"]
+        + ["--output", str(output)]
+    )
+    rows = json.loads(output.read_text())["rows"]
+    assert all(row["compiled"] for row in rows)
+    assert len(asked) == len(rows)
+    assert not any(module.startswith("speechbrain.") for module in asked)

@@ -75,10 +75,11 @@ def test_compiled_models_of_chosen_plans_take_turns(
         + ["--output", str(output)]
     )
     rows = json.loads(output.read_text())["rows"]
-    models = ["stock", "dense", "even 50 %", "even 25 %"]
+    ours = ["dense", "even 50 %", "even 25 %"]
+    models = ["stock", "stock compiled", *ours]
     assert [row["model"] for row in rows] == 2 * models
-    assert [row["compiled"] for row in rows] == 2 * [False, True, True, True]
-    assert asked == 6 * [{"dynamic": True}]
+    assert [row["compiled"] for row in rows] == 2 * [False, *4 * [True]]
+    assert asked == 8 * [{"options": {"cpp_wrapper": True}}]
 
 
 def test_a_verdict_is_on_the_slowest(script, capsys):
