@@ -42,8 +42,9 @@ Every run that ends adds a line to OUTPUT/runs.jsonl, from which the table and
 the plot are made. Runs that have a line are not run again, wherever that was,
 and one that was stopped goes on where it stopped. With --show FILE the table is
 printed from such a file alone, --characters counts errors in characters,
---reference METHOD compares all with that one, and --plot PNG draws it. Unknown
-options go to the recipe; a ``{seed}`` in DATA_FOLDER stands for the seed.
+--reference METHOD compares all with that one, --seeds and --methods take these
+alone, so that ranks are among them, and --plot PNG draws it. Unknown options
+go to the recipe; a ``{seed}`` in DATA_FOLDER stands for the seed.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -54,7 +55,7 @@ import copy
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +124,7 @@ METHODS: dict[str, dict[str, Any]] = {
         }.items()
     },
 }
+ALL_METHODS = (*METHODS, PAPER, "narrow", "shallow")
 # About what is left of the dense model without any feed-forward unit
 FEED_FORWARD_ONLY = 0.35
 WORST_SHOWN = 2.5  # in pictures, times the lowest error rate
@@ -308,17 +310,39 @@ def counting_characters(lines: list[dict]) -> list[dict]:
     return lines
 
 
+def method_of(line: dict) -> str:
+    """Without the size that the arm of a run names."""
+    method, _, _ = line["arm"].rpartition(" ")
+    return method or line["arm"]
+
+
+def chosen(
+    lines: list[dict],
+    methods: Collection[str] | None,
+    seeds: Collection[int] | None,
+) -> list[dict]:
+    """The runs of some methods and seeds, and the dense ones; None is all."""
+    return [
+        line
+        for line in lines
+        if (seeds is None or line["seed"] in seeds)
+        and (methods is None or method_of(line) in {DENSE, *methods})
+    ]
+
+
 def rows_of(lines: list[dict]) -> Iterator[tuple[str, str, dict]]:
     """Method, size and figures of every model that was made."""
     for line in lines:
         for size, figures in line["sizes"].items():
-            method, _, named = line["arm"].rpartition(" ")
             if size == DENSE:
                 # A dense model of its own: of the size that its arm names
-                size = named if method else ""
+                size = line["arm"].removeprefix(method_of(line)).strip()
             macs = line["macs"] if len(line["sizes"]) == 1 else None
-            name = method or line["arm"]
-            yield name, size, {**figures, "seed": line["seed"], "macs": macs}
+            yield (
+                method_of(line),
+                size,
+                {**figures, "seed": line["seed"], "macs": macs},
+            )
 
 
 def collect(lines: list[dict]) -> dict[tuple[str, str], list[dict]]:
@@ -474,9 +498,11 @@ def show(
     picture: Path | None = None,
     characters: bool = False,
     reference: str = INFORMED,
+    methods: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
 ) -> None:
     """Print the table of a file of runs, and draw it if there is a place."""
-    lines = EpochLog(path).lines()
+    lines = chosen(EpochLog(path).lines(), methods, seeds)
     if not any(line["arm"] == DENSE for line in lines):
         raise SystemExit(f"{path} has no finished run of the arm {DENSE!r}.")
     unit = "word"
@@ -502,10 +528,17 @@ def show_options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--reference",
-        choices=[*METHODS, PAPER, "narrow", "shallow"],
+        choices=ALL_METHODS,
         default=INFORMED,
         help="with --show, compare all with this method",
     )
+    return parser
+
+
+def add_choice(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the options that say which runs of a file are shown."""
+    parser.add_argument("--methods", nargs="+", choices=ALL_METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+")
     return parser
 
 
@@ -513,7 +546,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line, of trainings or of a table alone."""
     alone = show_options()
     if alone.parse_known_args(arguments)[0].show is not None:
-        return alone.parse_args(arguments)
+        return add_choice(alone).parse_args(arguments)
     return trainings.parse(arguments, __doc__, ARMS, [alone])
 
 
@@ -521,7 +554,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, then print and draw the comparison."""
     options = parse(arguments)
     if options.show is not None:
-        show(options.show, options.plot, options.characters, options.reference)
+        show(
+            options.show,
+            options.plot,
+            options.characters,
+            options.reference,
+            options.methods,
+            options.seeds,
+        )
         return
     train_all(options, options.arms, train)
     path = log_of(options.output).path

@@ -131,6 +131,19 @@ def test_table_and_plot_come_from_the_file_alone(
     assert picture.stat().st_size > 1000
 
 
+def test_a_table_of_some_methods_and_seeds(script, lines, tmp_path, capsys):
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    script.main(["--show", str(path), "--methods", "narrow", "--seeds", "2"])
+    table = capsys.readouterr().out
+    assert "| 0.3 | narrow | 1 |" in table and "| 1 | dense | 1 |" in table
+    assert "| informed |" not in table and "| paper |" not in table
+    only = script.chosen(lines, ["narrow"], [2])
+    ranks = script.mean_ranks(script.collect(only), "0.3", "dev")
+    assert ranks == {"narrow": 1.0}
+    assert script.chosen(lines, None, None) == lines
+
+
 def test_errors_may_be_counted_in_characters(script, lines, tmp_path, capsys):
     for one in lines:
         for size in one["sizes"].values():
