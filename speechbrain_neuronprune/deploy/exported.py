@@ -114,12 +114,26 @@ def trace(posteriors: Posteriors) -> ExportedProgram:
             f"({in_short(error)}); use the model directory as it is."
         ) from error
     _forget_sources(program)
+    _drop_idle_state(program)
     return program
 
 
+# What is known of an operation, and belongs to it
+KEPT = ("val", "tensor_meta")
+
+
 def _forget_sources(program: ExportedProgram) -> None:
-    """Forget which lines of which files the operations come from: paths of
-    this machine, and more bytes than a small model's weights."""
+    """Forget which lines of which files, and which modules, the operations
+    come from: paths of this machine, and as many bytes as a small model's
+    weights."""
     for module in program.graph_module.modules():
         for node in getattr(module, "graph", torch.fx.Graph()).nodes:
-            node.meta.pop("stack_trace", None)
+            node.meta = {k: v for k, v in node.meta.items() if k in KEPT}
+
+
+def _drop_idle_state(program: ExportedProgram) -> None:
+    """Drop what no operation reads, as the table of positions of a decoder
+    that is not there."""
+    read = {spec.target for spec in program.graph_signature.input_specs}
+    for name in program.state_dict.keys() - read:
+        del program.state_dict[name]

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+import copy
 import importlib
 from typing import Any
 
@@ -13,10 +14,15 @@ from torch.export import ExportedProgram
 
 from speechbrain_neuronprune.deploy.exported import trace
 from speechbrain_neuronprune.deploy.parity import Parity, check_parity
-from speechbrain_neuronprune.deploy.posteriors import INPUTS, load_posteriors
+from speechbrain_neuronprune.deploy.posteriors import (
+    INPUTS,
+    Posteriors,
+    load_posteriors,
+)
 from speechbrain_neuronprune.deploy.target import export_target
 from speechbrain_neuronprune.errors import ExportError, in_short
 from speechbrain_neuronprune.files import PathLike
+from speechbrain_neuronprune.layers.level_heads import level_heads
 
 
 def export_onnx(model_dir: PathLike, path: PathLike) -> Parity:
@@ -47,8 +53,27 @@ def export_onnx(model_dir: PathLike, path: PathLike) -> Parity:
         _require(package)
     with export_target(path, ".onnx") as temporary:
         posteriors = load_posteriors(model_dir)
-        _convert(trace(posteriors)).save(temporary)
+        write_onnx(posteriors, temporary)
         return check_parity(posteriors, OnnxPosteriors(temporary), "ONNX")
+
+
+def write_onnx(posteriors: Posteriors, path: PathLike) -> None:
+    """Write a network as ONNX, without comparing.
+
+    Arguments
+    ---------
+    posteriors : Posteriors
+        The network, in evaluation mode.
+    path : path-like
+        The file to write.
+
+    Raises
+    ------
+    ExportError
+        If a layer cannot be exported.
+    """
+    # ONNX Runtime gathers slowly, so heads of unlike widths are filled up
+    _convert(trace(level_heads(copy.deepcopy(posteriors)))).save(path)
 
 
 class OnnxPosteriors:
@@ -89,7 +114,7 @@ def _require(package: str) -> Any:
 def _convert(program: ExportedProgram) -> torch.onnx.ONNXProgram:
     _drop_idle_squeezes(program)
     try:
-        return torch.onnx.export(
+        converted = torch.onnx.export(
             program,
             input_names=INPUTS,
             output_names=["log_probs"],
@@ -100,6 +125,10 @@ def _convert(program: ExportedProgram) -> torch.onnx.ONNXProgram:
             f"The model cannot be written as ONNX ({in_short(error)}); use a "
             "program of torch.export, or the model directory as it is."
         ) from error
+    # How PyTorch called each operation: a third of a small model's file
+    for node in converted.model.graph.all_nodes():
+        node.metadata_props.clear()
+    return converted
 
 
 def _drop_idle_squeezes(program: ExportedProgram) -> None:

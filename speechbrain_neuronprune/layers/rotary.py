@@ -69,6 +69,12 @@ class RoPEUnitAttention(UnitAttention, RoPEMHA):
         pairs = self.pairs.index_select(0, index)
         self.register_buffer("pairs", pairs, persistent=True)
 
+    def _fill_positions(self) -> None:
+        widths = [rows // 2 for rows in self.query_rows]
+        heads = HeadPacking(widths, self.query_heads.width // 2)
+        pairs = heads.to(self.pairs.device)(self.pairs).flatten()
+        self.register_buffer("pairs", pairs, persistent=True)
+
     def _rotation(self, times: Tensor) -> Tensor:
         """Cosines and sines, (1, time, heads, pairs, 2), at times, (1,
         time)."""

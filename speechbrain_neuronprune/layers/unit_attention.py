@@ -238,6 +238,9 @@ class UnitAttention:
     def _keep_positions(self, kept: Tensor) -> None:
         """For rotary attention: keep the surviving pairs' frequencies."""
 
+    def _fill_positions(self) -> None:
+        """For rotary attention: give units of zeros a frequency, too."""
+
     def _output_projection(self) -> nn.Linear:
         return self.out_proj
 

@@ -16,7 +16,6 @@ from speechbrain_neuronprune.deploy import (
     export_onnx,
     export_program,
     exported,
-    onnx_export,
 )
 from speechbrain_neuronprune.deploy.exported import load_program, trace
 from speechbrain_neuronprune.deploy.onnx_export import OnnxPosteriors
@@ -59,10 +58,9 @@ def posteriors(directory):
 
 @pytest.fixture
 def traced_once(posteriors, monkeypatch):
-    """Tracing takes most of the time, and gives the same for all doors."""
+    """Tracing takes most of the time."""
     program = _trace_once(posteriors)
-    for module in (exported, onnx_export):
-        monkeypatch.setattr(module, "trace", lambda _: program)
+    monkeypatch.setattr(exported, "trace", lambda _: program)
 
 
 _trace_once = functools.cache(exported.trace)
@@ -85,10 +83,15 @@ def test_a_program_computes_the_same(
     assert parity.max_difference < TOLERANCE
     assert parity.cases == 10
     check(posteriors, load_program(tmp_path / "model.pt2"))
-    assert (
-        str(directory.parent).encode()
-        not in (tmp_path / "model.pt2").read_bytes()
-    )
+    written = (tmp_path / "model.pt2").read_bytes()
+    assert str(directory.parent).encode() not in written
+    assert b"nn_module_stack" not in written
+
+
+def test_a_program_holds_what_it_reads(posteriors):
+    name = "stages.2.transformer.positional_encoding_decoder.pe"
+    assert name in posteriors.state_dict()
+    assert name not in _trace_once(posteriors).state_dict
 
 
 @torch.no_grad()
@@ -96,18 +99,41 @@ def test_depthwise_convolutions_stay_convolutions(posteriors):
     assert "unfold" not in exported.trace(posteriors).graph_module.code
 
 
-def test_onnx_computes_the_same(directory, posteriors, traced_once, tmp_path):
+@pytest.fixture(scope="module")
+def onnx_file(directory, tmp_path_factory):
+    """A file, and how it compares with the model."""
     pytest.importorskip("onnxruntime")
-    path = tmp_path / "model.onnx"
-    parity = export_onnx(directory, path)
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return path, export_onnx(directory, path)
+
+
+def test_onnx_computes_the_same(onnx_file, posteriors):
+    path, parity = onnx_file
     assert parity.max_difference < TOLERANCE
     model = OnnxPosteriors(path)
     check(posteriors, model)
     names = [one.name for one in model.session.get_inputs()]
     assert names == ["features", "lengths"]
-    assert __file__.encode() not in path.read_bytes()
-    assert b"site-packages" not in path.read_bytes()
-    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+    assert [one.name for one in path.parent.iterdir()] == ["model.onnx"]
+
+
+def test_onnx_does_not_say_where_it_comes_from(onnx_file):
+    written = onnx_file[0].read_bytes()
+    for word in (__file__.encode(), b"site-packages", b"pkg.torch.onnx"):
+        assert word not in written
+
+
+def test_onnx_gathers_no_units(onnx_file, posteriors):
+    """Ragged heads are filled up beforehand. Along the first axis, sizes are
+    picked from shapes."""
+    onnx = pytest.importorskip("onnx")
+    assert not all(getattr(m, "_even", True) for m in posteriors.modules())
+    gathers = [
+        onnx.helper.get_node_attr_value(node, "axis")
+        for node in onnx.load(onnx_file[0]).graph.node
+        if node.op_type == "Gather"
+    ]
+    assert set(gathers) <= {0}
 
 
 def test_posteriors_are_those_of_the_recogniser(directory, posteriors):
