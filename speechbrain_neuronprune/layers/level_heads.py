@@ -1,9 +1,8 @@
 """Attention heads of one width, filled up with units of zeros.
 
 Heads that have lost unlike numbers of units are padded in each call, by
-gathering what was projected. PyTorch does that fast. Other runtimes do not,
-and a compiler cannot join it with the products around it. To them a few more
-rows in the projections cost less.
+gathering what was projected. PyTorch does that fast, ONNX Runtime does not. To
+that, a few more rows in the projections cost less.
 
 Authors
  * The speechbrain-neuronprune authors 2026
@@ -23,7 +22,7 @@ from speechbrain_neuronprune.units.vectors import UnitVector, entry_of
 
 
 def level_heads(model: nn.Module) -> nn.Module:
-    """Fill up the heads of compact attention, for compilers and exporters.
+    """Fill up the heads of compact attention, for other runtimes.
 
     A unit of zeros adds zero to every product, so the model computes the same,
     within rounding. It has more parameters than before, a quarter more where
