@@ -24,6 +24,8 @@ from speechbrain_neuronprune.files import PathLike
 
 # Batch and time of the features, batch of the lengths.
 DYNAMIC = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC}, {0: Dim.DYNAMIC})
+# What is kept of an operation besides itself: what comes out.
+KEPT = ("val", "tensor_meta")
 
 
 def export_program(model_dir: PathLike, path: PathLike) -> Parity:
@@ -116,10 +118,6 @@ def trace(posteriors: Posteriors) -> ExportedProgram:
     _forget_sources(program)
     _drop_idle_state(program)
     return program
-
-
-# What is known of an operation, and belongs to it
-KEPT = ("val", "tensor_meta")
 
 
 def _forget_sources(program: ExportedProgram) -> None:

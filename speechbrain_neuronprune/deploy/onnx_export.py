@@ -125,10 +125,20 @@ def _convert(program: ExportedProgram) -> torch.onnx.ONNXProgram:
             f"The model cannot be written as ONNX ({in_short(error)}); use a "
             "program of torch.export, or the model directory as it is."
         ) from error
-    # How PyTorch called each operation: a third of a small model's file
-    for node in converted.model.graph.all_nodes():
-        node.metadata_props.clear()
+    _forget_names(converted)
     return converted
+
+
+def _forget_names(program: torch.onnx.ONNXProgram) -> None:
+    """Forget what PyTorch called each operation: a third of a small model's
+    file."""
+    graph = program.model.graph
+    for node in graph.all_nodes():
+        for one in (node, *node.outputs):
+            one.metadata_props.clear()
+    values = (*graph.inputs, *graph.initializers.values())
+    for one in (program.model, graph, *values):
+        one.metadata_props.clear()
 
 
 def _drop_idle_squeezes(program: ExportedProgram) -> None:

@@ -75,12 +75,11 @@ def _require_no_gates(path: str, layer: UnitAttention) -> None:
 
 @torch.no_grad()
 def _level(layer: UnitAttention) -> None:
-    heads = len(layer.heads)
+    if layer._even:
+        return
+    before, heads = _vectors(layer), len(layer.heads)
     query = (layer.query_heads.width,) * heads
     value = (layer.value_heads.width,) * heads
-    if (query, value) == (layer.query_rows, layer.value_rows):
-        return
-    before = _vectors(layer)
     layer._fill_positions()
     layer._set_heads(query, value)
     layer._output_projection().in_features = sum(value)
