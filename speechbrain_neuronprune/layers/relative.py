@@ -21,6 +21,8 @@ from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
 # processor's cache and for little waste on distances that none of them needs,
 # enough for the products to be large. 10 s of speech are one block.
 BLOCK = 256
+# Columns that do not fill a processor's registers.
+FEW = 16
 
 
 class _Sides(NamedTuple):
@@ -177,7 +179,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         weights = sides.masks.clear(self.dropout_att(weights))
         if place is not None and weights is not place:
             place.copy_(weights)
-        context = torch.bmm(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
+        context = _sums(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
         return context.unflatten(0, scores.shape[:2]), weights
 
     def _by_key(self, with_v: Tensor, distances: Tensor, keys: int) -> Tensor:
@@ -192,6 +194,15 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
 def _heads_first(x: Tensor) -> Tensor:
     """(batch, time, heads, width) -> (heads, batch, time, width)."""
     return x.permute(2, 0, 1, 3)
+
+
+def _sums(weights: Tensor, values: Tensor) -> Tensor:
+    """Weighted sums of values, (n, L, S) and (n, S, width) -> (n, L, width).
+    A product with few columns takes a CPU longer than one with few rows: with
+    8, almost four times as long."""
+    if values.shape[-1] < FEW and values.device.type == "cpu":
+        return torch.bmm(values.mT, weights.mT).mT
+    return torch.bmm(weights, values)
 
 
 def _blocks(length: int) -> list[slice]:
