@@ -168,14 +168,22 @@ def shares(key: str, times: dict[str, list[float]], promise: float) -> dict:
     }
 
 
+def columns_of_speed(row: dict) -> str:
+    """The table's last columns."""
+    return (
+        f"{row['median_ms']:9.1f}{row['promised']:10.2f}"
+        f"{row['over_dense']:12.2f}{100 * row['reached_over_dense']:5.0f} %"
+        f"{row['over_stock']:12.2f}{100 * row['reached']:5.0f} %"
+    )
+
+
 def print_row(row: dict) -> None:
     """Print a row of the table."""
     print(
         f"{row['size']:8}{row['attention']:13}{row['model']:16}"
-        f"{row['parameters'] / 1e6:8.2f} M{row['macs'] / 1e9:8.2f} G"
-        f"{row['median_ms']:9.1f}{row['promised']:10.2f}"
-        f"{row['over_dense']:12.2f}{100 * row['reached_over_dense']:5.0f} %"
-        f"{row['over_stock']:12.2f}{100 * row['reached']:5.0f} %",
+        f"{row['parameters'] / 1e6:8.2f} M{row['macs'] / 1e9:8.2f} G",
+        columns_of_speed(row),
+        sep="",
         flush=True,
     )
 

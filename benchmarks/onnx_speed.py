@@ -26,7 +26,14 @@ from pathlib import Path
 
 import numpy
 import torch
-from compact_speed import BARS, SECONDS, STOCK, promised, shares
+from compact_speed import (
+    BARS,
+    SECONDS,
+    STOCK,
+    columns_of_speed,
+    promised,
+    shares,
+)
 from encoders import ATTENTION, PLANS, SIZES, Size, build_encoder, make_plans
 from onnxruntime import InferenceSession, SessionOptions
 from speechbrain.nnet.attention import RelPosEncXL
@@ -128,10 +135,9 @@ def benchmark(
 def print_row(row: dict) -> None:
     """Print a row of the table."""
     print(
-        f"{row['size']:8}{row['attention']:13}{row['model']:16}"
-        f"{row['median_ms']:9.1f}{row['promised']:10.2f}"
-        f"{row['over_dense']:12.2f}{100 * row['reached_over_dense']:5.0f} %"
-        f"{row['over_stock']:12.2f}{100 * row['reached']:5.0f} %",
+        f"{row['size']:8}{row['attention']:13}{row['model']:16}",
+        columns_of_speed(row),
+        sep="",
         flush=True,
     )
 
