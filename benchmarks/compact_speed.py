@@ -236,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def print_verdict(name: str, bar: float, rows: Sequence[dict]) -> bool:
-    """Print whether all compact forms of one size meet the bar."""
+    """Print whether all rows of one size meet the bar."""
     worst = min(row["reached"] for row in rows if row["size"] == name)
     met = worst >= bar
     print(
