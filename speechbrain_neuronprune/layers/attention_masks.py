@@ -86,6 +86,8 @@ class Masks(NamedTuple):
         Masks
             What these queries need of the masks.
         """
+        if self is OPEN:
+            return self
         added = [_cut(mask, rows) for mask in self.added]
         return Masks(added, _cut(self.closed, rows), _cut(self.blind, rows))
 
@@ -127,6 +129,10 @@ class Masks(NamedTuple):
         if self.blind is None:
             return weights
         return weights.masked_fill(self.blind, 0.0)
+
+
+# No masks.
+OPEN = Masks([])
 
 
 def _cut(mask: Tensor | None, rows: slice) -> Tensor | None:

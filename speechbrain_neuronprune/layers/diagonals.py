@@ -41,6 +41,34 @@ def diagonals(scores: Tensor) -> Tensor:
     return ByKey.apply(scores) if _learns(scores) else _view(scores)
 
 
+def strided_diagonals(scores: Tensor, length: int) -> Tensor:
+    """``diagonals``, in one call, of scores that fill a memory of their own;
+    not for graphs and gradients.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        (heads, batch * L, L + S - 1), or any other shape.
+    length : int
+        L.
+
+    Returns
+    -------
+    torch.Tensor
+        The view, (heads * batch, L, S).
+
+    Example
+    -------
+    >>> strided_diagonals(torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]]), 2)
+    tensor([[[1, 2, 3],
+             [0, 1, 2]]])
+    """
+    distances = scores.shape[-1]
+    whole = length * distances
+    shape = (scores.numel() // whole, length, distances - length + 1)
+    return scores.as_strided(shape, (whole, distances - 1, 1), length - 1)
+
+
 class ByKey(torch.autograd.Function):
     """``diagonals`` with a gradient that is written once: those of the views
     fill twice as many zeros, and copy all of it twice."""

@@ -5,6 +5,8 @@ Authors
 """
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 
 def is_eager() -> bool:
@@ -23,7 +25,37 @@ def is_eager() -> bool:
     """
     return not (
         torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or torch._C._is_tracing()  # torch.jit.is_tracing, in one call
         # what torch.autograd.Function asks, too
         or torch._C._are_functorch_transforms_active()
+    )
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether all there is to do with numbers is to compute with them.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        The numbers.
+
+    Returns
+    -------
+    bool
+        False on accelerators, with gradients, in graphs, and while somebody
+        follows the operators, such as a counter of products.
+
+    Example
+    -------
+    >>> is_plain(torch.ones(2))
+    False
+    >>> with torch.no_grad():
+    ...     is_plain(torch.ones(2))
+    True
+    """
+    return (
+        not torch.is_grad_enabled()
+        and x.is_cpu
+        and is_eager()
+        and not is_in_torch_dispatch_mode()
     )

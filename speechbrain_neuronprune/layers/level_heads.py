@@ -62,6 +62,7 @@ def level_heads(model: nn.Module) -> nn.Module:
         if isinstance(layer, UnitAttention):
             _require_no_gates(path, layer)
             _level(layer)
+            layer.turns_sums = False
     return model
 
 

@@ -49,7 +49,8 @@ class RegularUnitAttention(UnitAttention, MultiheadAttention):
         scores = torch.matmul(q, k.transpose(-2, -1))
         weights = F.softmax(masked(scores, *masks, padding), dim=-1)
         weights = F.dropout(weights, att.dropout, self.training)
-        context = torch.matmul(weights, v).transpose(1, 2)
+        context = self._sums(weights.flatten(0, 1), v.flatten(0, 1))
+        context = context.unflatten(0, v.shape[:2]).transpose(1, 2)
         out = att.out_proj(self._merge(context))
         return (out, _mean(weights, present)) if return_attn_weights else out
 

@@ -4,31 +4,37 @@ Authors
  * The speechbrain-neuronprune authors 2026
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from speechbrain.nnet.attention import RelPosMHAXL
 from torch import Tensor, nn
 
-from speechbrain_neuronprune.layers.attention_masks import Masks
-from speechbrain_neuronprune.layers.diagonals import diagonals
-from speechbrain_neuronprune.layers.eager import is_eager
+from speechbrain_neuronprune.layers.attention_masks import OPEN, Masks
+from speechbrain_neuronprune.layers.diagonals import (
+    diagonals,
+    strided_diagonals,
+)
+from speechbrain_neuronprune.layers.eager import is_plain
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
 from speechbrain_neuronprune.layers.unit_attention import UnitAttention, gated
 
 # Queries whose scores are computed at a time, about: few enough for a
-# processor's cache and for little waste on distances that none of them needs,
-# enough for the products to be large. 10 s of speech are one block.
+# processor's cache, enough for the products to be large. 10 s of speech are one
+# block.
 BLOCK = 256
-# Columns that do not fill a processor's registers.
-FEW = 16
+# Queries whose scores by distance are computed at a time: fewer, for less waste
+# on distances that none of them needs.
+STRIP = 96
 
 
 class _Sides(NamedTuple):
-    """What meets: queries with two biases, (heads, batch, L, width); keys and
-    values, (heads * batch, S, width); distances, (distances, heads, width);
-    and which do not."""
+    """What meets: queries with two biases, (heads * batch, L, width) and
+    (heads, batch, L, width); keys and values, (heads * batch, S, width);
+    distances, (heads, width, distances); which do not; and whether queries
+    may take turns."""
 
     with_u: Tensor
     with_v: Tensor
@@ -36,18 +42,22 @@ class _Sides(NamedTuple):
     v: Tensor
     distances: Tensor
     masks: Masks
+    in_turns: bool
 
     def of(self, rows: slice) -> "_Sides":
-        """Those of a block of queries, of as many keys as queries."""
-        length = self.with_u.shape[2]
+        """Those of a block of queries."""
         return self._replace(
-            with_u=self.with_u[:, :, rows],
+            with_u=self.with_u[:, rows],
             with_v=self.with_v[:, :, rows],
-            distances=self.distances[
-                length - rows.stop : 2 * length - 1 - rows.start
-            ],
+            distances=self.distances_of(rows),
             masks=self.masks.of_queries(rows),
         )
+
+    def distances_of(self, rows: slice) -> Tensor:
+        """Those from a block of queries to any key."""
+        first = self.with_u.shape[1] - rows.stop
+        last = self.distances.shape[2] - rows.start
+        return self.distances[:, :, first:last]
 
 
 class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
@@ -57,9 +67,9 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
     and with one draw for both. Gating q alone would leave u_d * k_d and
     v_d * p_d alive, and removing the unit would not be exact.
 
-    On a CPU, queries take turns in blocks. Some hundred queries would need
-    the scores of all distances, of which each uses half; a block needs little
-    more than it uses.
+    On a CPU, queries take turns in blocks. All at once would need the scores
+    of all distances, of which each query uses half; a block needs little more
+    than it uses.
     """
 
     def _set_heads(
@@ -87,27 +97,44 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             v = v + self.value_heads(self.value_bias_weight)
         with_u, with_v = self._with_biases(q)
         v = gated(v, self._value_mask(v))
+        plain = not self.training and is_plain(q)
+        distances = self._distances(pos_embs, plain)[0].permute(1, 2, 0)
+        whole = distances.shape[2] == q.shape[1] + k.shape[1] - 1
         sides = _Sides(
-            _heads_first(with_u),
+            _heads_first(with_u).flatten(0, 1),
             _heads_first(with_v),
             _heads_first(k).flatten(0, 1),
             _heads_first(v).flatten(0, 1),
-            self._distances(pos_embs).flatten(0, 1),
+            distances,
             self._masks(attn_mask, key_padding_mask),
+            plain and whole,
         )
         context, weights = self._attend(sides, return_attn_weights)
-        out = self.out_proj(self._merge(context.permute(1, 2, 0, 3)))
-        return (out, weights.transpose(0, 1)) if return_attn_weights else out
+        first = sides.with_v.shape[:2]
+        context = torch.unflatten(context, 0, first).permute(1, 2, 0, 3)
+        out = self.out_proj(self._merge(context))
+        if not return_attn_weights:
+            return out
+        return out, torch.unflatten(weights, 0, first).transpose(0, 1)
 
     def _with_biases(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """What meets keys, and what meets positions, (batch, time, heads,
         width)."""
-        biases = (self.pos_bias_u, self.pos_bias_v)
-        with_u, with_v = (q + self.query_heads(b.flatten()) for b in biases)
+        with_u = q + self._per_head(self.pos_bias_u)
+        with_v = q + self._per_head(self.pos_bias_v)
         mask = self._query_mask(q)
-        return gated(with_u, mask), gated(with_v, mask)
+        if mask is None:
+            return with_u, with_v
+        return with_u * mask, with_v * mask
 
-    def _distances(self, embeddings: Tensor) -> Tensor:
+    def _per_head(self, bias: Tensor) -> Tensor:
+        """A bias of all queries' units, (heads, width)."""
+        if self._even:
+            heads = bias.view(len(self.heads), self.query_rows[0])
+            return self.query_heads.fill(heads)
+        return self.query_heads(bias.flatten())
+
+    def _distances(self, embeddings: Tensor, plain: bool) -> Tensor:
         """The projections of distances, scaled, (1, distances, heads,
         width)."""
         linear = self.linear_pos
@@ -115,13 +142,15 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         def project(embeddings: Tensor) -> Tensor:
             return self.query_heads(linear(embeddings)) * self.scale
 
-        ordinary = type(linear) is nn.Linear and torch.is_tensor(linear.weight)
-        if self.training or not ordinary or is_watched(linear):
+        if not plain or type(linear) is not nn.Linear or is_watched(linear):
             return project(embeddings)
-        return self._positions(project, embeddings, [*linear.parameters()])
+        weights = linear._parameters.values()
+        return self._positions.look_up(project, embeddings, weights)
 
     def _masks(self, attn_mask: Tensor | None, padding: Tensor | None) -> Masks:
         """The masks there are, (heads or 1, batch or 1, L or 1, S)."""
+        if attn_mask is None and padding is None:
+            return OPEN
         masks = []
         if attn_mask is not None:
             masks.append(self._four_dims(attn_mask).transpose(0, 1))
@@ -132,63 +161,82 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
     def _attend(
         self, sides: _Sides, weighted: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Context, (heads, batch, L, width), and weights, (heads, batch, L,
+        """Context, (heads * batch, L, width), and weights, (heads * batch, L,
         S)."""
-        if self._at_once(sides):
+        rows, length, _ = sides.with_u.shape
+        blocks = _blocks(length, BLOCK) if sides.in_turns else ()
+        if len(blocks) < 2:
             return self._attend_from(sides)
-        first, length = sides.with_u.shape[:2], sides.with_u.shape[2]
-        context = sides.v.new_empty(*first, length, sides.v.shape[2])
+        context = sides.v.new_empty(rows, length, sides.v.shape[2])
         weights = None
         if weighted:
             weights = context.new_empty(
-                *first, length, length, dtype=torch.float32
+                rows, length, sides.k.shape[1], dtype=torch.float32
             )
-        for rows in _blocks(length):
-            place = None if weights is None else weights[:, :, rows]
-            context[:, :, rows], _ = self._attend_from(sides.of(rows), place)
+        for block in blocks:
+            place = None if weights is None else weights[:, block]
+            context[:, block], _ = self._attend_from(sides.of(block), place)
         return context, weights
-
-    def _at_once(self, sides: _Sides) -> bool:
-        """Whether no query waits: in training, where scores are kept for
-        gradients, on accelerators, in short utterances, and in graphs, which
-        are for any length if no block is cut."""
-        length = sides.with_u.shape[2]
-        return (
-            self.training
-            or torch.is_grad_enabled()
-            or not is_eager()
-            or sides.v.device.type != "cpu"
-            or len(sides.distances) != 2 * length - 1
-            or len(_blocks(length)) == 1
-        )
 
     def _attend_from(
         self, sides: _Sides, place: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Context and weights of all queries that there are; the weights are
         written to a place, if there is one."""
-        scores = torch.baddbmm(
-            self._by_key(sides.with_v, sides.distances, sides.k.shape[1]),
-            sides.with_u.flatten(0, 1),
-            sides.k.mT,
-            alpha=self.scale,
-        ).unflatten(0, sides.with_u.shape[:2])
-        weights = torch.softmax(
-            sides.masks.close(scores), dim=-1, dtype=torch.float32, out=place
-        )
-        weights = sides.masks.clear(self.dropout_att(weights))
+        weights = self._weights(sides, place)
+        dropout = self.dropout_att
+        if dropout.training or is_watched(dropout):
+            weights = dropout(weights)
         if place is not None and weights is not place:
             place.copy_(weights)
-        context = _sums(weights.flatten(0, 1).to(sides.v.dtype), sides.v)
-        return context.unflatten(0, scores.shape[:2]), weights
+        given = weights
+        if given.dtype != sides.v.dtype:
+            given = given.to(sides.v.dtype)
+        return self._sums(given, sides.v), weights
 
-    def _by_key(self, with_v: Tensor, distances: Tensor, keys: int) -> Tensor:
+    def _weights(self, sides: _Sides, place: Tensor | None) -> Tensor:
+        """Weights before dropout, at a place if they can be."""
+        scores, masks = self._scores(sides), sides.masks
+        if masks is OPEN:
+            return _softmax(scores, sides.in_turns, place)
+        by_head = scores.unflatten(0, sides.with_v.shape[:2])
+        weights = _softmax(masks.close(by_head), sides.in_turns)
+        return masks.clear(weights).flatten(0, 1)
+
+    def _scores(self, sides: _Sides) -> Tensor:
+        """Scores before masks, (heads * batch, L, S)."""
+        with_u, keys = sides.with_u, sides.k.mT
+        length = with_u.shape[1]
+        strips = _blocks(length, STRIP) if sides.in_turns else ()
+        if len(strips) < 2:
+            by_key = self._by_key(sides, keys.shape[2])
+            return torch.baddbmm(by_key, with_u, keys, alpha=self.scale)
+        scores = keys.new_empty(keys.shape[0], length, keys.shape[2])
+        for rows in strips:
+            with_v = sides.with_v[:, :, rows]
+            products = with_v.flatten(1, 2), sides.distances_of(rows)
+            by_distance = torch.bmm(*products)
+            scores[:, rows] = strided_diagonals(by_distance, with_v.shape[2])
+        return scores.baddbmm_(with_u, keys, alpha=self.scale)
+
+    def _by_key(self, sides: _Sides, keys: int) -> Tensor:
         """Position scores, (heads * batch, L, S)."""
-        scores = torch.bmm(with_v.flatten(1, 2), distances.permute(1, 2, 0))
-        scores = scores.unflatten(1, with_v.shape[1:3])
-        if scores.shape[-1] == keys + scores.shape[-2] - 1:
-            return diagonals(scores).flatten(0, 1)
+        rows, length, _ = sides.with_u.shape
+        scores = torch.bmm(sides.with_v.flatten(1, 2), sides.distances)
+        if scores.shape[2] == keys + length - 1:
+            return diagonals(scores.view(rows, length, -1))
+        scores = scores.unflatten(1, sides.with_v.shape[1:3])
         return self.rel_shift(scores).flatten(0, 1)
+
+
+def _softmax(
+    scores: Tensor, plain: bool, place: Tensor | None = None
+) -> Tensor:
+    """Weights, which take the place of scores that nobody asks for again: new
+    memory costs more than the softmax if an encoder's weights are collected."""
+    if place is None and plain and scores.dtype == torch.float32:
+        place = scores
+    return torch.softmax(scores, dim=-1, dtype=torch.float32, out=place)
 
 
 def _heads_first(x: Tensor) -> Tensor:
@@ -196,20 +244,12 @@ def _heads_first(x: Tensor) -> Tensor:
     return x.permute(2, 0, 1, 3)
 
 
-def _sums(weights: Tensor, values: Tensor) -> Tensor:
-    """Weighted sums of values, (n, L, S) and (n, S, width) -> (n, L, width).
-    A product with few columns takes a CPU longer than one with few rows: with
-    8, almost four times as long."""
-    if values.shape[-1] < FEW and values.device.type == "cpu":
-        return torch.bmm(values.mT, weights.mT).mT
-    return torch.bmm(weights, values)
-
-
-def _blocks(length: int) -> list[slice]:
-    """The queries that take turns."""
-    count = max(1, round(length / BLOCK))
+@lru_cache
+def _blocks(length: int, about: int) -> tuple[slice, ...]:
+    """The queries that take turns, about so many at a time."""
+    count = max(1, round(length / about))
     size = -(-length // count)
-    return [
+    return tuple(
         slice(start, min(start + size, length))
         for start in range(0, length, size)
-    ]
+    )

@@ -15,14 +15,13 @@ Authors
 """
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from speechbrain_neuronprune.layers.eager import is_eager
+from speechbrain_neuronprune.layers.eager import is_plain
 
 # Longer tables are computed anew: there, products of queries and keys, which
 # grow with the square of the length, dwarf them.
@@ -51,6 +50,8 @@ class LongestTable:
     def __init__(self, centred: bool) -> None:
         self.centred = centred
         self._kept: _Kept | None = None
+        self._known: _Known | None = None
+        self._part: Tensor | None = None
 
     def __call__(
         self,
@@ -69,14 +70,39 @@ class LongestTable:
         weights : sequence of torch.Tensor
             Whatever else the table depends on.
         """
-        if positions.shape[1] > LONGEST or not _may_remember(positions):
+        if not is_plain(positions):
             return compute(positions)
-        longest, part = _place(positions, self.centred)
-        kept = self._kept
-        if kept is None or not kept.is_of(longest, weights):
-            copies = [weight.detach().clone() for weight in weights]
-            kept = self._kept = _Kept(longest, copies, compute(longest))
-        return kept.table[:, part]
+        return self.look_up(compute, positions, weights)
+
+    def look_up(
+        self,
+        compute: Callable[[Tensor], Tensor],
+        positions: Tensor,
+        weights: Iterable[Tensor | None],
+    ) -> Tensor:
+        """The same, where it is known that numbers are plain.
+
+        Arguments
+        ---------
+        compute : callable
+            Makes a table, (1, length, ...), of positions.
+        positions : torch.Tensor
+            The positions, (1, length, ...).
+        weights : iterable of torch.Tensor or None
+            Whatever else the table depends on.
+        """
+        # Autocast has another dtype than the weights
+        if positions.shape[1] > LONGEST or torch.is_autocast_enabled("cpu"):
+            return compute(positions)
+        known, kept, part = self._known, self._kept, self._part
+        if known is None or not known.are(positions):
+            known, part = _look_up(positions, self.centred), None
+        if kept is None or not kept.is_of(known.longest, weights):
+            kept, part = _Kept.of(compute, known.longest, weights), None
+        if part is None:
+            self._known, self._kept = known, kept
+            part = self._part = kept.table[:, known.part]
+        return part
 
     def __reduce__(self) -> tuple:
         """Copies and pickles begin with nothing."""
@@ -88,33 +114,37 @@ class _Kept(NamedTuple):
     weights: list[Tensor]
     table: Tensor
 
-    def is_of(self, positions: Tensor, weights: Sequence[Tensor]) -> bool:
+    @classmethod
+    def of(
+        cls,
+        compute: Callable[[Tensor], Tensor],
+        positions: Tensor,
+        weights: Iterable[Tensor | None],
+    ) -> "_Kept":
+        """A new table."""
+        copies = [one.detach().clone() for one in weights if one is not None]
+        return cls(positions, copies, compute(positions))
+
+    def is_of(
+        self, positions: Tensor, weights: Iterable[Tensor | None]
+    ) -> bool:
         """Whether the table is what would be computed."""
-        return (
-            self.positions is positions
-            and len(self.weights) == len(weights)
-            and all(map(_same, self.weights, weights))
+        if self.positions is not positions:
+            return False
+        given = [one for one in weights if one is not None]
+        return len(self.weights) == len(given) and all(
+            map(_same, self.weights, given)
         )
 
 
-def _may_remember(positions: Tensor) -> bool:
-    """Not on accelerators, which a comparison has to wait for, and which
-    cannot be waited for while a graph is captured; not with gradients, which
-    belong to one pass; not under autocast, whose dtype is not the weights';
-    not while somebody follows the operators (a compiler, an exporter, a
-    counter of products), who shall see them all."""
-    return not (
-        positions.device.type != "cpu"
-        or torch.is_grad_enabled()
-        or torch.is_autocast_enabled(positions.device.type)
-        or not is_eager()
-        or is_in_torch_dispatch_mode()
-    )
-
-
 def _same(old: Tensor, new: Tensor) -> bool:
-    alike = old.dtype == new.dtype and old.device == new.device
-    return alike and torch.equal(old, new)
+    if old.dtype != new.dtype or old.device != new.device:
+        return False
+    try:  # eight bytes at a time take half of the time, or less
+        words = old.view(torch.int64), new.view(torch.int64)
+    except RuntimeError:
+        return torch.equal(old, new)
+    return torch.equal(*words)
 
 
 class _Known(NamedTuple):
@@ -125,26 +155,34 @@ class _Known(NamedTuple):
     version: int | None
     part: slice
 
+    def are(self, positions: Tensor) -> bool:
+        """Whether these were seen last, and have not been changed since, as
+        far as that can be known."""
+        return (
+            self.version is not None
+            and self.last() is positions
+            and self.version == positions._version
+        )
+
 
 # All the layers of a model are given the same positions: one looks them up.
 _known: dict[Any, _Known] = {}
 KINDS = 8
 
 
-def _place(positions: Tensor, centred: bool) -> tuple[Tensor, slice]:
+def _look_up(positions: Tensor, centred: bool) -> _Known:
     """The longest positions so far, and the part that some positions are."""
     kind = (centred, positions.shape[2:], positions.dtype, positions.device)
-    version = None if positions.is_inference() else positions._version
     known = _known.get(kind)
-    if known and known.last() is positions and known.version == version:
-        if version is not None:  # else it may have been changed since
-            return known.longest, known.part
+    if known is not None and known.are(positions):
+        return known
     if len(_known) > KINDS:
         _known.clear()
+    version = None if positions.is_inference() else positions._version
     longest, part = _search(known, positions, centred)
-    last = weakref.ref(positions)
-    _known[kind] = _Known(longest, last, version, part)
-    return longest, part
+    known = _Known(longest, weakref.ref(positions), version, part)
+    _known[kind] = known
+    return known
 
 
 def _search(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from speechbrain_neuronprune.errors import UnitsError
 from speechbrain_neuronprune.layers.constant import ConstantAttention, bias_of
-from speechbrain_neuronprune.layers.heads import HeadPacking, product_width
+from speechbrain_neuronprune.layers.heads import HeadPacking, weighted_sums
 from speechbrain_neuronprune.layers.slicing import cut_parameters
 from speechbrain_neuronprune.units import UnitGroup
 from speechbrain_neuronprune.units.layouts import head_widths, projection_rows
@@ -39,6 +39,9 @@ class UnitAttention:
     """
 
     rows_per_unit = 1
+    # Whether sums of values may be computed the other way round, which suits
+    # PyTorch's products, not those of other runtimes.
+    turns_sums = True
 
     @classmethod
     def adopt(cls, stock: nn.Module, cross: bool = False) -> "nn.Module":
@@ -97,7 +100,7 @@ class UnitAttention:
     def _packings(
         self, query: tuple[int, ...], value: tuple[int, ...]
     ) -> tuple[HeadPacking, HeadPacking]:
-        return HeadPacking(query), HeadPacking(value, product_width(value))
+        return HeadPacking(query), HeadPacking(value)
 
     def _project(
         self,
@@ -132,8 +135,9 @@ class UnitAttention:
     def _split_even(self, joint: Tensor) -> tuple[Tensor, ...]:
         """Heads of one width lie on a grid [q k v] per head: views do."""
         query, value = self.query_rows[0], self.value_rows[0]
-        grid = joint.unflatten(-1, (len(self.heads), 2 * query + value))
-        q, k, v = grid.split([query, query, value], dim=-1)
+        per_head = (len(self.heads), 2 * query + value)
+        grid = joint.view(*joint.shape[:-1], *per_head)
+        q, k, v = grid.split_with_sizes([query, query, value], dim=-1)
         heads = self.query_heads
         return heads.fill(q), heads.fill(k), self.value_heads.fill(v)
 
@@ -153,6 +157,13 @@ class UnitAttention:
             return None
         mask = self.value_gate.mask(len(value)).to(value.dtype)
         return self.value_heads(mask).unsqueeze(1)
+
+    def _sums(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Weighted sums, (heads * batch, L, S) and (heads * batch, S, width)
+        -> (heads * batch, L, width)."""
+        if self.turns_sums:
+            return weighted_sums(weights, values)
+        return torch.bmm(weights, values)
 
     def _merge(self, context: Tensor) -> Tensor:
         """(batch, time, heads, width) -> (batch, time, value rows)."""

@@ -5,7 +5,11 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from speechbrain_neuronprune.layers.diagonals import ByDistance, diagonals
+from speechbrain_neuronprune.layers.diagonals import (
+    ByDistance,
+    diagonals,
+    strided_diagonals,
+)
 
 SHAPES = [(1, 1), (1, 4), (2, 2), (3, 3), (5, 3), (2, 6)]
 
@@ -20,6 +24,13 @@ def test_every_key_gets_the_score_of_its_distance(queries, keys, learns):
         row = scores[..., i, queries - 1 - i : queries - 1 - i + keys]
         assert out[..., i, :].equal(row)
     assert out.untyped_storage().data_ptr() == scores.data_ptr()
+
+
+@pytest.mark.parametrize("queries, keys", SHAPES)
+def test_one_call_views_the_same(queries, keys):
+    scores = torch.randn(2, 3 * queries, queries + keys - 1)
+    expected = diagonals(scores.unflatten(1, (3, queries))).flatten(0, 1)
+    assert torch.equal(strided_diagonals(scores, queries), expected)
 
 
 @pytest.mark.parametrize("queries, keys", SHAPES)

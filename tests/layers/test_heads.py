@@ -4,7 +4,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_neuronprune.layers.heads import HeadPacking, product_width
+from speechbrain_neuronprune.layers.heads import (
+    HeadPacking,
+    product_width,
+    weighted_sums,
+)
 
 widths = st.lists(st.integers(0, 6), min_size=1, max_size=5)
 
@@ -43,3 +47,12 @@ def test_even_heads_may_be_padded(width, count):
     padded = HeadPacking([width] * count, at_least=8)(packed)
     assert torch.equal(padded[..., :width].flatten(-2), packed)
     assert not padded[..., width:].any()
+
+
+@given(st.integers(0, 40), st.integers(1, 5), st.integers(1, 5))
+def test_sums_equal_the_product(width, queries, keys):
+    weights = torch.randn(3, queries, keys)
+    values = torch.randn(3, keys, width)
+    sums = weighted_sums(weights, values)
+    assert sums.shape == (3, queries, width)
+    torch.testing.assert_close(sums, weights @ values)

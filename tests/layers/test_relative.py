@@ -25,9 +25,10 @@ def test_the_diagonals_are_the_stock_shift(length, mask_future):
 @given(
     length=st.integers(1, 30),
     block=st.integers(1, 12),
+    strip=st.integers(1, 12),
     masked=st.sampled_from(["nothing", "flags", "numbers"]),
 )
-def test_blocks_equal_the_whole(length, block, masked):
+def test_blocks_and_strips_equal_the_whole(length, block, strip, masked):
     stock = RelPosMHAXL(8, 2).eval()
     x = torch.randn(3, length, 8)
     given = {"pos_embs": RelPosEncXL(8)(x)}
@@ -42,6 +43,7 @@ def test_blocks_equal_the_whole(length, block, masked):
     ours = RelPosUnitAttention.adopt(stock)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(relative, "BLOCK", block)
+        patch.setattr(relative, "STRIP", strip)
         torch.testing.assert_close(
             ours(x, x, x, **given),
             stock(x, x, x, **given),
@@ -71,6 +73,25 @@ def test_hooks_on_the_projection_of_positions_are_called():
         for _ in range(3):
             ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
     assert len(seen) == 3
+
+
+def test_hooks_on_the_dropout_are_called():
+    ours, seen = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval()), []
+    ours.dropout_att.register_forward_hook(lambda *_: seen.append(1))
+    x = torch.randn(1, 5, 8)
+    ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
+    assert seen == [1]
+
+
+@torch.no_grad()
+def test_weights_that_took_the_place_of_scores_are_kept():
+    ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
+    first, second = torch.randn(2, 1, 5, 8)
+    positions = RelPosEncXL(8)(first)
+    _, kept = ours(first, first, first, pos_embs=positions)
+    before = kept.clone()
+    ours(second, second, second, pos_embs=positions)
+    assert torch.equal(kept, before)
 
 
 @torch.no_grad()

@@ -77,6 +77,25 @@ def test_edits_in_place_are_seen(scaled, what, inference):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("width", [3, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_any_place_in_memory_can_be_compared(width, dtype):
+    for start in (0, 1):
+        memory = torch.randn(4 * width + 1).to(dtype)
+        weight = memory[start : start + 4 * width].view(4, width)
+        for given in (weight, weight.mT.contiguous().mT):
+            assert remembering._same(weight.clone(), given)
+            changed = given.clone()
+            changed[-1, -1] += 1.0
+            assert not remembering._same(changed, given)
+
+
+def test_numbers_of_another_kind_are_others():
+    zeros = torch.zeros(2, 4, dtype=torch.float16)
+    assert not remembering._same(zeros, zeros.to(torch.bfloat16))
+
+
+@torch.no_grad()
 def test_other_widths_do_not_push_each_other_out(scaled):
     remembered, wide = LongestTable(centred=True), LongestTable(centred=True)
     for _ in range(3):
