@@ -208,7 +208,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         with_u, keys = sides.with_u, sides.k.mT
         length = with_u.shape[1]
         strips = _blocks(length, STRIP) if sides.in_turns else ()
-        if len(strips) < 2:
+        if len(strips) < 2 or with_u.dtype != keys.dtype:  # in autocast
             by_key = self._by_key(sides, keys.shape[2])
             return torch.baddbmm(by_key, with_u, keys, alpha=self.scale)
         scores = keys.new_empty(keys.shape[0], length, keys.shape[2])

@@ -98,6 +98,7 @@ def test_weights_that_took_the_place_of_scores_are_kept():
 @pytest.mark.parametrize("block", [4, 256])
 def test_mixed_precision(monkeypatch, block):
     monkeypatch.setattr(relative, "BLOCK", block)
+    monkeypatch.setattr(relative, "STRIP", 4)
     layer = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
     x = torch.randn(2, 11, 8)
     given = {"pos_embs": RelPosEncXL(8)(x)}
