@@ -49,9 +49,8 @@ class LongestTable:
 
     def __init__(self, centred: bool) -> None:
         self.centred = centred
-        self._kept: _Kept | None = None
-        self._known: _Known | None = None
-        self._part: Tensor | None = None
+        # One entry, so that threads that share a model agree
+        self._last: tuple[_Known, _Kept, Tensor] | None = None
 
     def __call__(
         self,
@@ -80,7 +79,7 @@ class LongestTable:
         positions: Tensor,
         weights: Iterable[Tensor | None],
     ) -> Tensor:
-        """The same, where it is known that numbers are plain.
+        """The table, for those who know that numbers are plain.
 
         Arguments
         ---------
@@ -94,14 +93,14 @@ class LongestTable:
         # Autocast has another dtype than the weights
         if positions.shape[1] > LONGEST or torch.is_autocast_enabled("cpu"):
             return compute(positions)
-        known, kept, part = self._known, self._kept, self._part
+        known, kept, part = self._last or (None, None, None)
         if known is None or not known.are(positions):
             known, part = _look_up(positions, self.centred), None
         if kept is None or not kept.is_of(known.longest, weights):
             kept, part = _Kept.of(compute, known.longest, weights), None
         if part is None:
-            self._known, self._kept = known, kept
-            part = self._part = kept.table[:, known.part]
+            part = kept.table[:, known.part]
+            self._last = known, kept, part
         return part
 
     def __reduce__(self) -> tuple:

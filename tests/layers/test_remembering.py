@@ -1,6 +1,7 @@
 """What is remembered, and when not."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -56,7 +57,8 @@ def test_layers_share_the_positions_not_the_tables():
     for _ in range(2):
         for one, scaled in zip(tables, (first, second), strict=True):
             table(one, scaled, positions)
-    assert tables[0]._kept.positions is tables[1]._kept.positions
+    kept = [one._last[1] for one in tables]
+    assert kept[0].positions is kept[1].positions
     assert (first.calls, second.calls) == (1, 1)
 
 
@@ -141,6 +143,23 @@ def test_what_is_kept_is_bounded(scaled, monkeypatch):
     for width in range(5, 30):
         remembered(torch.clone, distances(2, width), [])
     assert len(remembering._known) <= remembering.KINDS + 1
+
+
+def test_threads_get_what_is_theirs():
+    remembered, weight = LongestTable(centred=True), torch.randn(4, 3)
+    given = [distances(length) for length in (5, 5, 9)]
+
+    def ask(positions):
+        with torch.no_grad():
+            return [
+                remembered(lambda x: x @ weight, positions, [weight])
+                for _ in range(100)
+            ]
+
+    with ThreadPoolExecutor(len(given)) as pool:
+        for positions, tables in zip(given, pool.map(ask, given), strict=True):
+            for one in tables:
+                torch.testing.assert_close(one, positions @ weight)
 
 
 @torch.no_grad()
