@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_neuronprune.layers.eager import is_eager
+from speechbrain_neuronprune.layers.hooks import is_watched
 
 # A probability is a number of 16 bits: 0.1 becomes 6554 / 65536. The scale is
 # that of what is drawn, so the expectation is 1 whatever the probability.
@@ -41,6 +42,28 @@ def use_quick_dropout(layer: nn.Module) -> None:
     """
     if type(layer) is nn.Dropout and not layer.inplace:
         layer.__class__ = QuickDropout
+
+
+def is_idle(layer: nn.Module) -> bool:
+    """Whether a call of a dropout would do nothing, nor tell anybody.
+
+    Arguments
+    ---------
+    layer : nn.Module
+        A dropout, or what has taken its place.
+
+    Returns
+    -------
+    bool
+        False where it is not known.
+
+    Example
+    -------
+    >>> is_idle(nn.Dropout().eval()), is_idle(nn.Dropout())
+    (True, False)
+    """
+    ordinary = type(layer) in (nn.Dropout, QuickDropout)
+    return ordinary and not (layer.training or is_watched(layer))
 
 
 class QuickDropout(nn.Dropout):

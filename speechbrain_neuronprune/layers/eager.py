@@ -6,6 +6,7 @@ Authors
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 
@@ -42,8 +43,8 @@ def is_plain(x: Tensor) -> bool:
     Returns
     -------
     bool
-        False on accelerators, with gradients, in graphs, and while somebody
-        follows the operators, such as a counter of products.
+        False on accelerators, with gradients of either kind, in graphs, and
+        while somebody follows the operators, such as a counter of products.
 
     Example
     -------
@@ -57,5 +58,6 @@ def is_plain(x: Tensor) -> bool:
         not torch.is_grad_enabled()
         and x.is_cpu
         and is_eager()
+        and forward_ad._current_level < 0
         and not is_in_torch_dispatch_mode()
     )

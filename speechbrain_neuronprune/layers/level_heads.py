@@ -32,7 +32,7 @@ def level_heads(model: nn.Module) -> nn.Module:
     Arguments
     ---------
     model : nn.Module
-        A compact model, changed in place; what is even already stays.
+        A compact model, changed in place; heads that are even already stay.
 
     Returns
     -------

@@ -16,6 +16,7 @@ from speechbrain_neuronprune.layers.diagonals import (
     diagonals,
     strided_diagonals,
 )
+from speechbrain_neuronprune.layers.dropout import is_idle
 from speechbrain_neuronprune.layers.eager import is_plain
 from speechbrain_neuronprune.layers.hooks import is_watched
 from speechbrain_neuronprune.layers.remembering import LongestTable
@@ -130,7 +131,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
     def _per_head(self, bias: Tensor) -> Tensor:
         """A bias of all queries' units, (heads, width)."""
         if self._even:
-            heads = bias.view(len(self.heads), self.query_rows[0])
+            heads = bias.reshape(len(self.heads), self.query_rows[0])
             return self.query_heads.fill(heads)
         return self.query_heads(bias.flatten())
 
@@ -185,8 +186,9 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         written to a place, if there is one."""
         weights = self._weights(sides, place)
         dropout = self.dropout_att
-        if dropout.training or is_watched(dropout):
-            weights = dropout(weights)
+        if not is_idle(dropout):
+            by_head = weights.unflatten(0, sides.with_v.shape[:2])
+            weights = dropout(by_head).flatten(0, 1)
         if place is not None and weights is not place:
             place.copy_(weights)
         given = weights
@@ -224,7 +226,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         rows, length, _ = sides.with_u.shape
         scores = torch.bmm(sides.with_v.flatten(1, 2), sides.distances)
         if scores.shape[2] == keys + length - 1:
-            return diagonals(scores.view(rows, length, -1))
+            return diagonals(scores.view(rows, length, scores.shape[2]))
         scores = scores.unflatten(1, sides.with_v.shape[1:3])
         return self.rel_shift(scores).flatten(0, 1)
 

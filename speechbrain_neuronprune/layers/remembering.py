@@ -15,7 +15,7 @@ Authors
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -56,7 +56,7 @@ class LongestTable:
         self,
         compute: Callable[[Tensor], Tensor],
         positions: Tensor,
-        weights: Sequence[Tensor],
+        weights: Collection[Tensor],
     ) -> Tensor:
         """The table for some positions.
 
@@ -66,7 +66,7 @@ class LongestTable:
             Makes a table, (1, length, ...), of positions.
         positions : torch.Tensor
             The positions, (1, length, ...).
-        weights : sequence of torch.Tensor
+        weights : collection of torch.Tensor
             Whatever else the table depends on.
         """
         if not is_plain(positions):
@@ -77,7 +77,7 @@ class LongestTable:
         self,
         compute: Callable[[Tensor], Tensor],
         positions: Tensor,
-        weights: Iterable[Tensor | None],
+        weights: Collection[Tensor | None],
     ) -> Tensor:
         """The table, for those who know that numbers are plain.
 
@@ -87,7 +87,7 @@ class LongestTable:
             Makes a table, (1, length, ...), of positions.
         positions : torch.Tensor
             The positions, (1, length, ...).
-        weights : iterable of torch.Tensor or None
+        weights : collection of torch.Tensor or None
             Whatever else the table depends on.
         """
         # Autocast has another dtype than the weights
@@ -118,14 +118,14 @@ class _Kept(NamedTuple):
         cls,
         compute: Callable[[Tensor], Tensor],
         positions: Tensor,
-        weights: Iterable[Tensor | None],
+        weights: Collection[Tensor | None],
     ) -> "_Kept":
         """A new table."""
         copies = [one.detach().clone() for one in weights if one is not None]
         return cls(positions, copies, compute(positions))
 
     def is_of(
-        self, positions: Tensor, weights: Iterable[Tensor | None]
+        self, positions: Tensor, weights: Collection[Tensor | None]
     ) -> bool:
         """Whether the table is what would be computed."""
         if self.positions is not positions:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.nnet.attention import RelPosEncXL, RelPosMHAXL
+from torch.autograd import forward_ad
 
 from speechbrain_neuronprune.layers import relative
 from speechbrain_neuronprune.layers.diagonals import diagonals
@@ -75,12 +76,36 @@ def test_hooks_on_the_projection_of_positions_are_called():
     assert len(seen) == 3
 
 
-def test_hooks_on_the_dropout_are_called():
+@torch.no_grad()
+@pytest.mark.parametrize("own", [False, True])
+def test_whatever_stands_for_the_dropout_is_called(own):
     ours, seen = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval()), []
-    ours.dropout_att.register_forward_hook(lambda *_: seen.append(1))
-    x = torch.randn(1, 5, 8)
-    ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
-    assert seen == [1]
+    if own:
+        ours.dropout_att = torch.nn.Identity().eval()
+        ours.dropout_att.forward = lambda x: seen.append(x.shape) or x * 2.0
+    else:
+        ours.dropout_att.register_forward_hook(
+            lambda _module, _given, x: seen.append(x.shape) or x * 2.0
+        )
+    x = torch.randn(3, 5, 8)
+    _, weights = ours(x, x, x, pos_embs=RelPosEncXL(8)(x))
+    assert seen == [(2, 3, 5, 5)]
+    torch.testing.assert_close(weights.sum(-1), torch.full((3, 2, 5), 2.0))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch, length", [(0, 5), (0, 300), (1, 300)])
+def test_forward_derivatives_and_empty_batches(batch, length):
+    ours = RelPosUnitAttention.adopt(RelPosMHAXL(8, 2).eval())
+    x = torch.randn(batch, length, 8)
+    positions = RelPosEncXL(8)(torch.randn(1, length, 8))
+    expected, _ = ours(x, x, x, pos_embs=positions)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        out, _ = ours(dual, dual, dual, pos_embs=positions)
+        primal, tangent = forward_ad.unpack_dual(out)
+    torch.testing.assert_close(primal, expected)
+    assert tangent.shape == x.shape
 
 
 @torch.no_grad()
