@@ -211,7 +211,7 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
         length = with_u.shape[1]
         strips = _blocks(length, STRIP) if sides.in_turns else ()
         if len(strips) < 2 or with_u.dtype != keys.dtype:  # in autocast
-            by_key = self._by_key(sides, keys.shape[2])
+            by_key = self._by_key(sides)
             return torch.baddbmm(by_key, with_u, keys, alpha=self.scale)
         scores = keys.new_empty(keys.shape[0], length, keys.shape[2])
         for rows in strips:
@@ -221,11 +221,11 @@ class RelPosUnitAttention(UnitAttention, RelPosMHAXL):
             scores[:, rows] = strided_diagonals(by_distance, with_v.shape[2])
         return scores.baddbmm_(with_u, keys, alpha=self.scale)
 
-    def _by_key(self, sides: _Sides, keys: int) -> Tensor:
+    def _by_key(self, sides: _Sides) -> Tensor:
         """Position scores, (heads * batch, L, S)."""
         rows, length, _ = sides.with_u.shape
         scores = torch.bmm(sides.with_v.flatten(1, 2), sides.distances)
-        if scores.shape[2] == keys + length - 1:
+        if scores.shape[2] == sides.k.shape[1] + length - 1:
             return diagonals(scores.view(rows, length, scores.shape[2]))
         scores = scores.unflatten(1, sides.with_v.shape[1:3])
         return self.rel_shift(scores).flatten(0, 1)

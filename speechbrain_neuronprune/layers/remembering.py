@@ -56,19 +56,9 @@ class LongestTable:
         self,
         compute: Callable[[Tensor], Tensor],
         positions: Tensor,
-        weights: Collection[Tensor],
+        weights: Collection[Tensor | None],
     ) -> Tensor:
-        """The table for some positions.
-
-        Arguments
-        ---------
-        compute : callable
-            Makes a table, (1, length, ...), of positions.
-        positions : torch.Tensor
-            The positions, (1, length, ...).
-        weights : collection of torch.Tensor
-            Whatever else the table depends on.
-        """
+        """As ``look_up``, with numbers of any kind."""
         if not is_plain(positions):
             return compute(positions)
         return self.look_up(compute, positions, weights)
@@ -79,7 +69,7 @@ class LongestTable:
         positions: Tensor,
         weights: Collection[Tensor | None],
     ) -> Tensor:
-        """The table, for those who know that numbers are plain.
+        """The table for some positions, of plain numbers (``is_plain``).
 
         Arguments
         ---------
